@@ -188,7 +188,7 @@ def read_labels(loss: str, outputs: Tensor, targets: Tensor, names: Sequence[str
 def _auto(facts: _Facts) -> tuple[str, tuple[Flag, ...]]:
     """Return the loss that fits, and a word where another one is conceivable."""
     whole = not facts.targets.is_floating_point()
-    if facts.outputs.ndim > 2 and whole:
+    if facts.k != max(facts.outputs.shape[1:], default=1) and whole:
         return "cross_entropy", ()  # which says what it takes
     if facts.k == facts.t:
         return _paired(facts)
@@ -284,7 +284,7 @@ def _unequal(facts: _Facts) -> InvalidInput:
 
 
 def _classes(facts: _Facts) -> Labels:
-    if facts.outputs.ndim != 2:
+    if facts.k != max(facts.outputs.shape[1:], default=1):
         raise InvalidInput(
             f"loss: cross-entropy needs outputs (records, classes). Found shape {tuple(facts.outputs.shape)}. "
             "Give a function of (outputs, targets) that returns one value per record."

@@ -112,7 +112,7 @@ def choose_loss(
     else:
         function, predictions = _named(labels.kind, logits, scale, log_variance=loss == "gaussian_log")
     if labels.kind == "classes":
-        flags = (*_unseen(outputs.shape[1], labels.recode(targets)), *flags)
+        flags = (*_unseen(outputs[0].numel(), labels.recode(targets)), *flags)
     return Loss(name, function, labels.kind, labels.recode, predictions, scale, (*labels.flags, *flags), layout)
 
 
@@ -163,9 +163,12 @@ def _named(
     """Return a loss of outputs as given, and what metrics read of them."""
     unit = torch.tensor(scale, dtype=torch.float64)
     if kind == "classes":
-        return lambda out, y: per_record(logits(out), y, "classification"), logits
+        return lambda out, y: per_record(_rows(logits(out)), y, "classification"), lambda out: _rows(logits(out))
     if kind == "soft":
-        return lambda out, y: -(y * torch.log_softmax(logits(out).double(), -1)).sum(-1), logits
+        return (
+            lambda out, y: -(y * torch.log_softmax(_rows(logits(out)).double(), -1)).sum(-1),
+            lambda out: _rows(logits(out)),
+        )
     if kind == "binary":
         return lambda out, y: _tasks(logits(out), y), lambda out: two_logits(logits(out))
     if kind == "tasks":
@@ -178,6 +181,11 @@ def _named(
 
         return likelihood, lambda out: _moments(out, len(scale))[0]
     return lambda out, y: _known_mean(((out.double().reshape(y.shape) - y) / unit.to(y.device)) ** 2), as_given
+
+
+def _rows(outputs: Tensor) -> Tensor:
+    """Return one row a record, without the axes of length 1 that may stand beside that of the classes."""
+    return outputs.flatten(1)
 
 
 def _spread(targets: Tensor) -> tuple[float, ...]:

@@ -21,6 +21,16 @@ def test_outputs_of_classes_that_no_record_has_are_doubted():
     assert not choose_loss("auto", torch.randn(4, 4), labels).flags
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 3), (6, 3, 1), (6, 3, 1, 1)])
+@pytest.mark.parametrize("targets", [torch.arange(6) % 3, torch.full((6, 3), 1 / 3)])
+def test_axes_of_length_one_beside_the_classes_change_nothing(shape, targets):
+    logits = torch.randn(6, 3)
+    plain, wide = (choose_loss("auto", outputs, targets) for outputs in (logits, logits.reshape(shape)))
+    given = plain.targets(targets)
+    torch.testing.assert_close(wide.function(logits.reshape(shape), given), plain.function(logits, given))
+    torch.testing.assert_close(wide.predictions(logits.reshape(shape)), logits)
+
+
 def test_squared_errors_are_in_units_of_each_targets_spread():
     out, y = torch.tensor([[1.0, 0.0], [4.0, 30.0]]), torch.tensor([[3.0, 10.0], [5.0, float("nan")]])
     loss = choose_loss("squared_error", out, y)

@@ -41,6 +41,39 @@ def test_a_mixture_of_probabilities_is_one_and_a_sum_with_scores_is_none():
     assert last_operation(lambda: net(x) * other(x).sigmoid()) == "Mul"
 
 
+def test_the_logarithm_of_a_probability_is_no_odds():
+    net, x = nn.Linear(3, 1), torch.randn(4, 3)
+    for how in (torch.log, torch.log10, torch.log2):
+        assert last_operation(lambda how=how: how(net(x).sigmoid() + 1e-9)) == "LogSigmoid"
+        assert last_operation(lambda how=how: how(net(x).sigmoid().clamp(1e-6, 1))) == "LogSigmoid"
+    assert last_operation((net(x).sigmoid() / (1 - net(x).sigmoid())).log) == "Log"
+    assert last_operation(lambda: net(x).exp().log()) == "Log"
+
+
+@pytest.mark.parametrize("factor", [1 / torch.log(torch.tensor(10.0)), 1 / torch.log(torch.tensor(2.0)), -1.0])
+def test_logarithms_to_other_bases_and_negative_ones_are_natural_ones_after(factor):
+    logits = torch.randn(40, 3)
+    given = logits.log_softmax(1) * factor
+    reads, flags = read_outputs("classes", given, "")
+    torch.testing.assert_close(reads(given), logits.log_softmax(1), rtol=1e-4, atol=1e-4)
+    assert [flag.code for flag in flags] == ["probabilities"]
+    assert read_outputs("classes", given, "Addmm")[0](given) is given  # a linear layer gives no logarithms
+
+
+def test_probabilities_rounded_to_steps_are_read_and_their_ends_stand_at_half_a_step():
+    exact = (3 * torch.randn(60, 12)).softmax(1)
+    for step in (0.01, 0.001, 1 / 256):
+        rounded = (exact / step).round() * step
+        assert float((rounded.sum(1) - 1).abs().max()) > 1e-3  # refused, or taken for logits, by their sums alone
+        reads, flags = read_outputs("soft", rounded, "")
+        assert float(reads(rounded).min().exp()) == pytest.approx(step / 2, rel=0.01)
+        assert f"rounded to steps of {step:.3g}" in flags[0].text
+    reads, _ = read_outputs("binary", torch.tensor([[0.0], [1.0], [0.37], [0.38]]), "Sigmoid")
+    assert reads(torch.tensor([[0.0], [1.0]])).flatten().tolist() == pytest.approx([-5.293, 5.293], abs=1e-3)
+    with pytest.raises(InvalidInput, match="loss='binary' with a column"):
+        read_outputs("classes", torch.tensor([[0.45, 0.55], [0.9, 0.11]]).double(), "Sigmoid")
+
+
 @pytest.mark.parametrize(
     "how", [lambda z: z.softmax(-1), lambda z: z.log_softmax(-1).exp(), lambda z: z.log_softmax(-1)]
 )
@@ -105,7 +138,7 @@ def test_what_may_be_either_is_refused(kind, outputs, last, found):
 
 
 def test_rounded_probabilities_are_counted_and_finite():
-    outputs = torch.tensor([[0.0], [1.0], [0.5]])
+    outputs = torch.tensor([[0.0], [1.0], [0.123456]])
     read, flags = read_outputs("binary", outputs, "Sigmoid")
     assert torch.isfinite(read(outputs)).all()
     assert "2 of the first 3 are rounded to 0 or 1" in flags[0].text
@@ -117,6 +150,7 @@ def test_rounded_probabilities_are_counted_and_finite():
     ("how", "text"),
     [
         (lambda z: nn.functional.logsigmoid(z[:, 0]), "ends in LogSigmoid, the logarithm of one probability"),
+        (lambda z: z[:, 0].sigmoid().log10(), "ends in LogSigmoid, the logarithm of one probability"),
         (lambda z: z.log_softmax(1)[:, 1], "ends in LogSoftmax, the logarithm of one probability"),
         (lambda z: 100 * z.softmax(1), "sum to 100 for every record"),
         (lambda z: z[:, :1].tanh(), "ends in Tanh, which gives neither"),

@@ -100,16 +100,18 @@ def in_form_of(run: Run, there: Any, original: Tensor, *, loss: Loss, name: str)
         )
     last = {"classes": "Softmax", "soft": "Softmax", "binary": "Sigmoid", "tasks": "Sigmoid"}.get(loss.kind)
     known = any(flag.code == "probabilities" for flag in loss.flags)
-    if last is None or known or float(found.min()) < 0 or float(found.max()) > 1:
+    if last is None or known:
         return run, ()
-    logits = original.double().reshape(len(original), -1).to(found.device)
-    values = found.double().reshape(logits.shape)
-    if last == "Softmax" and float((values.sum(1) - 1).abs().max()) > 0.01:
+    try:
+        convert, flags = read_outputs(loss.kind, found, last)
+    except InvalidInput:  # no probabilities either
         return run, ()
-    expected = logits.softmax(1) if last == "Softmax" else logits.sigmoid()
-    if float((values - expected).abs().mean()) > 0.5 * float((values - logits).abs().mean()):
+    share = (lambda z: z.softmax(1)) if last == "Softmax" else torch.sigmoid
+    expected, straight, read = (
+        share(each.double().reshape(len(original), -1).to(found.device)) for each in (original, found, convert(found))
+    )
+    if not flags or float((read - expected).abs().mean()) > float((straight - expected).abs().mean()):
         return run, ()
-    convert, flags = read_outputs(loss.kind, found, last)
     return lambda inputs: convert(run(inputs)).reshape(-1, *original.shape[1:]), flags
 
 

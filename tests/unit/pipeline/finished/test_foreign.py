@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from leaq.errors import InvalidInput, UnsupportedModel
+from leaq.evaluation.losses import choose_loss
+from leaq.pipeline.finished.foreign import in_form_of
 from tests.unit.pipeline.finished.models import audit_finished, halves, overfitted
 
 QUICK = {"quantizers": (), "draws": 40}
@@ -45,6 +47,17 @@ def test_probabilities_beside_an_original_that_gives_logits_are_recognised(model
     assert rows["soft"].metrics["loss"].value == pytest.approx(full, rel=1e-3)
     assert rows["log"].metrics["loss"].value == pytest.approx(full, rel=1e-5)
     assert [flag.code for flag in rows["soft"].flags] == ["not-quantized", "probabilities", "no-skill"]
+
+
+def test_rounded_probabilities_and_other_logarithms_beside_logits_are_recognised():
+    logits = 3 * torch.randn(50, 12)
+    loss = choose_loss("auto", logits, torch.arange(50) % 12)
+    for shipped in ((logits.softmax(1) * 256).round() / 256, logits.log_softmax(1) / torch.tensor(10.0).log()):
+        run, flags = in_form_of(lambda _, given=shipped: given, None, logits, loss=loss, name="q")
+        assert [flag.code for flag in flags] == ["probabilities"]
+        assert float((run(None).softmax(1) - logits.softmax(1)).abs().max()) < 0.05
+    run, flags = in_form_of(lambda _: logits / 2, None, logits, loss=loss, name="q")
+    assert not flags
 
 
 @pytest.mark.parametrize(
