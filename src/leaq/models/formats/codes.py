@@ -75,9 +75,11 @@ def _block(size: int, blocks: int) -> int:
 def scaled(codes: Tensor, scale: Tensor, zero: Tensor | None = None, *, form: str) -> Weight | None:
     """Return (codes - zero) * scale, by every way the scales may belong; None if they cannot.
 
-    Some producers store the scale's inverse: that is the other convention.
+    Some producers store the scale's inverse: that is the other convention. Scales in bytes are powers of two (E8M0 of
+    OCP Microscaling Formats 1.0), by their exponent plus 127.
     """
     numbers, evenly = codes.float(), not codes.is_floating_point()
+    scale = torch.exp2(scale.float() - 127) if scale.dtype == torch.uint8 else scale
     found = []
     offsets = [None] if zero is None else list(blocks_of(zero.float(), codes.shape))
     for i, wide in enumerate(blocks_of(scale.float(), codes.shape)):

@@ -126,7 +126,7 @@ def gguf_packed(rows, kind):
 def compressed(path, module, *, bits=4, kind="int", strategy="group", group=32, symmetric=True):
     """Write a checkpoint of compressed-tensors by its own compressors, with scales by its own rule.
 
-    Floats of 4 bits are NVFP4 with groups of 16, MXFP4 with groups of 32.
+    Floats in groups are NVFP4 with groups of 16, MXFP4, MXFP6 or MXFP8 with groups of 32.
     """
     require("compressed_tensors")
     with warnings.catch_warnings():
@@ -138,7 +138,8 @@ def compressed(path, module, *, bits=4, kind="int", strategy="group", group=32, 
         fp4 = kind == "float" and bits == 4
         nvidia = fp4 and group == 16
         grouped = strategy == "group" or fp4
-        scales = {"scale_dtype": torch.float8_e4m3fn if nvidia else torch.uint8} if fp4 else {}
+        short = kind == "float" and grouped
+        scales = {"scale_dtype": torch.float8_e4m3fn if nvidia else torch.uint8} if short else {}
         args = QuantizationArgs(
             num_bits=bits, type=kind, strategy="tensor_group" if nvidia else strategy,
             group_size=group if grouped else None, symmetric=symmetric, **scales,
@@ -146,7 +147,8 @@ def compressed(path, module, *, bits=4, kind="int", strategy="group", group=32, 
         )  # fmt: skip
         form = {("int", 8): "int-quantized", ("float", 8): "float-quantized"}
         name = "pack-quantized" if grouped else form.get((kind, bits), "pack-quantized")
-        name = ("nvfp4-pack-quantized" if nvidia else "mxfp4-pack-quantized") if fp4 else name
+        mx = {4: "mxfp4-pack-quantized", 6: "mxfp6-pack-quantized", 8: "mxfp8-quantized"}
+        name = ("nvfp4-pack-quantized" if nvidia else mx[bits]) if short else name
         compressor = BaseCompressor.get_value_from_registry(name)
         scheme = QuantizationScheme(targets=["Linear"], weights=args, format=name)
         stored, expected = others(module, layers(module)), {}

@@ -1,7 +1,11 @@
+import json
+
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from leaq.errors import InvalidInput
+from leaq.models.formats.reading import read_file
 from leaq.pipeline.finished.shipped import open_shipped
 from tests.unit.models.formats.cases import close
 from tests.unit.models.formats.producers import compressed, net
@@ -12,6 +16,7 @@ COMPRESSED = {
     "W8A16 groups": {"bits": 8}, "W8A8": {"bits": 8, "strategy": "channel"},
     "W8A8 asymmetric": {"bits": 8, "strategy": "channel", "symmetric": False},
     "FP8": {"bits": 8, "kind": "float", "strategy": "channel"}, "NVFP4": {"bits": 4, "kind": "float", "group": 16},
+    "MXFP6": {"bits": 6, "kind": "float"}, "MXFP8": {"bits": 8, "kind": "float"},
 }  # fmt: skip
 
 
@@ -27,6 +32,23 @@ def test_compressed_tensors(tmp_path, form, make):
     rest = sum(t.numel() for t in module.state_dict().values()) - numbers
     bits = COMPRESSED[form]["bits"]
     assert numbers * bits / 8 + 4 * rest < opened.bytes < numbers * (bits + 3) / 8 + 4 * rest + 600
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("said", [(4,), (4, 8), ()])
+def test_layers_of_several_widths_are_each_read_by_their_own(tmp_path, said):
+    module = net()
+    eight = compressed(tmp_path, module, bits=8)  # which are as many words as 7-bit codes that end with a word
+    parts = load_file(tmp_path / "model.safetensors")
+    four = compressed(tmp_path, module, bits=4)
+    mixed = {**load_file(tmp_path / "model.safetensors"), **{k: v for k, v in parts.items() if k.startswith("2.")}}
+    save_file(mixed, tmp_path / "model.safetensors")
+    groups = {str(bits): {"weights": {"num_bits": bits}} for bits in said}
+    settings = {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": groups}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    alone = read_file(tmp_path, module).weights  # without an original that could decide
+    for name, expected in {**four, "2.weight": eight["2.weight"]}.items():
+        torch.testing.assert_close(alone[name]().value, expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore")
