@@ -22,6 +22,8 @@ PLACES = ("source", "model", "recipe", "released", "members", "nonmembers", "rec
 IN_MEMORY = " in memory"
 """Ends the name of what a configuration can only name: a data frame, a function, a module."""
 
+SPECIFIED = ("quantizers", "attacks", "together", "references")
+"""Options that hold specifications."""
 EFFORTS = {"forecast": 8, "standard": 16, "deep": 64}
 """Replicates of each effort; see `AuditConfig.effort`."""
 
@@ -181,7 +183,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("quantizers", "attacks", "together", "references", mode="before")
+    @field_validator(*SPECIFIED, mode="before")
     @classmethod
     def _specified(cls, value: Any) -> Any:
         return tuple(_texts(value))
@@ -202,13 +204,22 @@ class AuditConfig(Reading, Origin, FinishedModel):
             return given  # another word is refused by the field
         return {**given, "replicates": EFFORTS[effort]}
 
-    @field_validator("quantizers")
+    @field_validator(*SPECIFIED)
     @classmethod
-    def _spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.quantizers import parse_list  # a configuration must be had without torch, see `leaq.pipeline.options`
+    def _spelled_out(cls, specs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        from leaq.attacks.registry import parse_attacks
+        from leaq.quantizers import parse_list, parse_together  # late, see `leaq.pipeline.options`
+        from leaq.training.references import parse_references
 
-        # An empty list, none on the command line, asks for full precision alone.
-        return tuple(quantizer.spec() for quantizer in parse_list(",".join(specs or ("none",))))
+        readers: dict[str, Any] = dict(
+            zip(SPECIFIED, (parse_list, parse_attacks, parse_together, parse_references), strict=True)
+        )
+        name = str(info.field_name)
+        if name == "attacks" and not specs:
+            raise ValueError("attacks must name at least one attack")
+        if name == "quantizers":  # an empty list, none on the command line, asks for full precision alone
+            specs = specs or ("none",)
+        return tuple(one.spec() for one in readers[name](specs))
 
     @field_validator("embedder")
     @classmethod
@@ -233,30 +244,6 @@ class AuditConfig(Reading, Origin, FinishedModel):
         # A command names every option, so one at its default is taken for one that was not given.
         own = {name: value for name, value in own.items() if getattr(training, name) == getattr(default, name)}
         return training.but(**own) if own else training
-
-    @field_validator("attacks")
-    @classmethod
-    def _attacks_spelled_out(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.attacks.registry import parse_attacks
-
-        specs = tuple(attack.spec() for attack in parse_attacks(names))
-        if not specs:
-            raise ValueError("attacks must name at least one attack")
-        return specs
-
-    @field_validator("together")
-    @classmethod
-    def _together_spelled_out(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.quantizers import parse_together
-
-        return tuple(one.text for one in parse_together(texts)) if texts else ()
-
-    @field_validator("references")
-    @classmethod
-    def _references_spelled_out(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
-        from leaq.training.references import parse_references
-
-        return tuple(reference.spec() for reference in parse_references(specs))
 
     @field_validator("dp_sgd")
     @classmethod
@@ -283,7 +270,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
         """The quantizers named, each once."""
         from leaq.quantizers import parse_list
 
-        return parse_list(",".join(self.quantizers))
+        return parse_list(self.quantizers)
 
     @property
     def finished(self) -> bool:

@@ -1,5 +1,6 @@
 """Names of quantizers and of families of them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from leaq.config import Registry, split_specs
@@ -77,8 +78,8 @@ def build(spec: str) -> "Scheme":
     return QUANTIZERS.build(spec)
 
 
-def parse_list(text: str) -> "tuple[Scheme, ...]":
-    """Build the quantizers of a comma-separated list of specifications and family names, each once.
+def parse_list(text: str | Sequence[str]) -> "tuple[Scheme, ...]":
+    """Build the quantizers of specifications and family names, several or a text with commas between, each once.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def parse_list(text: str) -> "tuple[Scheme, ...]":
     """
     specs: list[str] = []
     known = families()
-    for item in split_specs(text):
+    for item in split_specs(text if isinstance(text, str) else ",".join(text)):
         if item.isidentifier() and item not in known and QUANTIZERS.spelled(item) == item and item not in QUANTIZERS:
             raise QUANTIZERS.unknown(item, also=known)
         specs += known.get(item, (item,))

@@ -32,6 +32,10 @@ class ReleaseSet:
     quantizers: tuple[Scheme, ...]
     rows: tuple[Scheme, ...]
 
+    def spec(self) -> str:
+        """Return the text that names the set."""
+        return self.text
+
 
 def parse_together(texts: Sequence[str]) -> tuple[ReleaseSet, ...]:
     """Read sets of releases, each once.

@@ -353,7 +353,7 @@ def _cell(plain: Mapping[str, Any], *, later: bool) -> CellResult:
 
 
 def _row(plain: dict[str, Any], *, later: bool) -> QuantizerRow:
-    named = {key: Lazy(plain[key], lambda _, item: _number(item)) for key in KINDS}
+    named = {key: Lazy(plain[key], lambda _, item: number_of(item)) for key in KINDS}
     numbers: dict[str, Any] = {key: found if later else dict(found) for key, found in named.items()}
     curves = {
         name: Curve(**{axis: tuple(float(x) for x in values) for axis, values in curve.items()})
@@ -366,7 +366,8 @@ def _row(plain: dict[str, Any], *, later: bool) -> QuantizerRow:
     return QuantizerRow(quantizer=plain["quantizer"], label=plain["label"], **numbers, **built)
 
 
-def _number(plain: dict[str, Any]) -> Any:
+def number_of(plain: dict[str, Any]) -> Any:
+    """Read a number, or what an attack found, as `as_plain` writes it."""
     kind = plain["kind"]
     body = {key: value for key, value in plain.items() if key != "kind"}
     if kind == "not_computed":
@@ -374,10 +375,10 @@ def _number(plain: dict[str, Any]) -> Any:
     if kind == "estimate":
         ends = {key: float(body[key]) for key in ("value", "low", "high")}
         return Estimate(**{**body, **ends, "flags": _flags(body["flags"])})
-    body["advantage"], body["auc"] = _number(body["advantage"]), _number(body["auc"])
-    body["tpr"] = {float(fpr): _number(item) for fpr, item in body["tpr"].items()}
+    body["advantage"], body["auc"] = number_of(body["advantage"]), number_of(body["auc"])
+    body["tpr"] = {float(fpr): number_of(item) for fpr, item in body["tpr"].items()}
     if body.get("epsilon") is not None:
-        body["epsilon"] = _number(body["epsilon"])
+        body["epsilon"] = number_of(body["epsilon"])
     for key in ("roc", "risk"):
         if body.get(key) is not None:
             body[key] = np.asarray(body[key], dtype=np.float64)

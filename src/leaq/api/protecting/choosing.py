@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 
@@ -22,8 +21,11 @@ from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked, asked
 from leaq.pipeline.subjects import origin_digest, subject_of
 from leaq.quantizers import Identity, Scheme
+from leaq.results import as_plain
+from leaq.results.cells import number_of
+from leaq.system.checksummed import DamagedFile, json_with_checksum, read_json
 from leaq.system.files import write_atomic
-from leaq.types import AttackResult, Checkpoints, Estimate, Flag, LossTable, Progress
+from leaq.types import AttackResult, Checkpoints, Estimate, LossTable, Progress
 
 ATTACK = "combined(codes=True)"
 """What releases are ordered by: the attack of who holds the file and reads its codes too."""
@@ -49,19 +51,22 @@ def search(
     config: AuditConfig, parts: Parts, *, max_drop: float, folder: Path | None, progress: Progress
 ) -> tuple[Tried, ...]:
     """Return every release that was tried, least leak first; each is kept in `folder` once it is measured."""
-    tried = _SearchFile.of(folder, f"{config.digest()} {origin_digest(config)} {max_drop!r}")
+    key = f"{config.digest()} {origin_digest(config)} {max_drop!r}"
+    tried = {} if folder is None else _kept(folder, key)
     todo = asked(config, parts.pool)
     # A release calibrated on members is followed by itself calibrated elsewhere, which has not seen them.
     wanted = [q for q in todo.quantizers if not (q.needs.calibration and q.calibrated == "members")]
-    if any(quantizer.spec() not in tried.found for quantizer in wanted):
+    if any(quantizer.spec() not in tried for quantizer in wanted):
         everybody = slice(0, len(todo.members))
         made = subject_of(config).train(parts.pool, todo.members, which=everybody, progress=progress)
         trained = _Trained(config, parts, todo, made.model, made.checkpoints)
         for done, quantizer in enumerate(wanted, start=1):
-            if quantizer.spec() not in tried.found:
-                tried.put(trained.tried(quantizer, max_drop))
+            if quantizer.spec() not in tried:
+                tried[quantizer.spec()] = trained.tried(quantizer, max_drop)
+                if folder is not None:
+                    _keep(folder, key, tried)
             progress("choosing", done, len(wanted))
-    found = [tried.found[quantizer.spec()] for quantizer in wanted]
+    found = [tried[quantizer.spec()] for quantizer in wanted]
     return tuple(sorted(found, key=lambda one: np.inf if one.advantage is None else one.advantage.value))
 
 
@@ -120,49 +125,32 @@ class _Trained:
         return table
 
 
-@dataclass
-class _SearchFile:
-    """What was tried so far, kept in a file where there is a folder."""
+def _kept(folder: Path, key: str) -> dict[str, Tried]:
+    """Return what was tried so far under the same options, nothing where the file is damaged.
 
-    path: Path | None
-    key: str
-    found: dict[str, Tried]
-
-    @classmethod
-    def of(cls, folder: Path | None, key: str) -> Self:
-        """Open what was kept under the same options.
-
-        Raises
-        ------
-        InvalidInput
-            If the folder belongs to other options.
-        """
-        if folder is None:
-            return cls(None, key, {})
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / CHOICE
-        if not path.exists():
-            return cls(path, key, {})
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] != key:
-            raise InvalidInput(
-                f"{folder.name}: the folder must belong to the same options. Found those of another search. Name "
-                "another folder with --out."
-            )
-        return cls(path, key, {item["quantizer"]: _tried(item) for item in kept["tried"]})
-
-    def put(self, tried: Tried) -> None:
-        """Keep one more."""
-        self.found[tried.quantizer] = tried
-        if self.path is not None:
-            kept = {"key": self.key, "tried": [asdict(one) for one in self.found.values()]}
-            write_atomic(self.path, json.dumps(kept, indent=1) + "\n")
+    Raises
+    ------
+    InvalidInput
+        If the folder belongs to other options.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (folder / CHOICE).exists():
+        return {}
+    try:
+        kept = read_json(folder / CHOICE, kind="choice", key="")
+    except DamagedFile:
+        return {}
+    if kept["key"] != key:
+        raise InvalidInput(
+            f"{folder.name}: the folder must belong to the same options. Found those of another search. Name "
+            "another folder with --out."
+        )
+    each = [
+        {name: number_of(one) if isinstance(one, dict) else one for name, one in item.items()} for item in kept["tried"]
+    ]
+    return {item["quantizer"]: Tried(**item) for item in each}
 
 
-def _tried(item: Mapping[str, Any]) -> Tried:
-    metric, cost, advantage = (_estimate(item[name]) for name in ("metric", "drop", "advantage"))
-    return Tried(item["quantizer"], item["label"], metric, cost, advantage, item.get("refused", ""))
-
-
-def _estimate(item: Mapping[str, Any] | None) -> Estimate | None:
-    return None if item is None else Estimate(**{**item, "flags": tuple(Flag(**flag) for flag in item["flags"])})
+def _keep(folder: Path, key: str, tried: Mapping[str, Tried]) -> None:
+    text = json.dumps({"key": key, "tried": as_plain(list(tried.values()))}, indent=1)
+    write_atomic(folder / CHOICE, json_with_checksum(text, kind="choice", key=""))

@@ -4,6 +4,7 @@ import pytest
 
 import leaq
 from leaq.api.protecting import choosing
+from leaq.errors import InvalidInput
 from leaq.results import CellResult
 from tests.unit.api.protecting.cases import OPTIONS, TRIED
 
@@ -28,7 +29,8 @@ def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
 
     with pytest.raises(Stopped):
         leaq.protect("breast_cancer", max_drop=0.05, out=tmp_path, progress=stop, **OPTIONS)
-    assert len(json.loads((tmp_path / "choice.json").read_text())["tried"]) == 2
+    kept = tmp_path / "choice.json"
+    assert len(json.loads(kept.read_text())["tried"]) == 2
     measured = []
     whole = choosing._Trained.tried
     monkeypatch.setattr(choosing._Trained, "tried", lambda self, q, d: measured.append(q) or whole(self, q, d))
@@ -37,3 +39,9 @@ def test_an_interrupted_search_goes_on(protected, tmp_path, monkeypatch):
     assert found.tried == protected.tried
     assert found.audit.rows[0].metrics == protected.audit.rows[0].metrics
     assert isinstance(CellResult.from_json(found.audit.to_json()), CellResult)
+    key = json.loads(kept.read_text())["key"]
+    assert choosing._kept(tmp_path, key) == {one.quantizer: one for one in protected.tried}
+    with pytest.raises(InvalidInput, match="must belong to the same options"):
+        choosing._kept(tmp_path, "another")
+    kept.write_text(kept.read_text().replace("refused", "refuse"))
+    assert choosing._kept(tmp_path, key) == {}
