@@ -7,7 +7,8 @@ it all.
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.errors import InvalidInput, first_rows
+from leaq.errors import InvalidInput, first_rows, some
 from leaq.types import Bools, Flag, Floats
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
@@ -62,6 +63,19 @@ class Settled:
     frame: pd.DataFrame
     flags: tuple[Flag, ...]
     problems: tuple[Problem, ...]
+
+
+def refuse_repeated(names: Iterable[object], where: str) -> None:
+    """Refuse names of columns of which one stands twice.
+
+    Examples
+    --------
+    >>> refuse_repeated(["x", "y", "x"], "mine.csv")
+    Traceback (most recent call last):
+    leaq.errors.InvalidInput: mine.csv: column names must differ. Found twice: x.
+    """
+    if repeated := sorted(name for name, count in Counter(map(str, names)).items() if count > 1):
+        raise InvalidInput(f"{where}: column names must differ. Found twice: {some(repeated, 20)}.")
 
 
 def is_number(column: "pd.Series[Any]") -> bool:

@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 
+from leaq.data.columns import refuse_repeated
 from leaq.types import Flag
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -16,21 +17,24 @@ COMMENTED = re.compile(r"(?:^|\n)(?:#|%|//)")
 STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
-def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
+def laid_out(content: bytes, *, usual: str, where: str) -> tuple[str, str, list[Flag]]:
     r"""Return a text that begins with its header, its separator, and what had to be guessed.
 
     Parameters
     ----------
     usual : the separator that counts where it fits.
+    where : what the file is called in messages.
 
     Raises
     ------
+    InvalidInput
+        If a column is named twice.
     ValueError
-        In words, if it is no text, or does not begin with a line that names every column once.
+        In words, if it is no text, or does not begin with a line that names every column.
 
     Examples
     --------
-    >>> text, separator, flags = laid_out(b"# made by hand\na;b\n1;2\n", usual=",")
+    >>> text, separator, flags = laid_out(b"# made by hand\na;b\n1;2\n", usual=",", where="mine.csv")
     >>> text, separator, [flag.code for flag in flags]
     ('a;b\n1;2\n', ';', ['comments', 'separator'])
     """
@@ -46,7 +50,7 @@ def laid_out(content: bytes, *, usual: str) -> tuple[str, str, list[Flag]]:
         name = name if separator == BLANKS else f"the {name}"
         flags.append(Flag("separator", f"Columns are separated by {name}, which was recognised from the header."))
     header = _header(text, separator)
-    _refuse_repeated(header)
+    refuse_repeated(filter(None, map(str.strip, header)), where)  # pandas would rename the second without a word
     _refuse_numbers(header)
     return text, separator, flags
 
@@ -165,11 +169,3 @@ def _header(text: str, separator: str) -> list[str]:
         return next((line.split() for line in text.splitlines() if line.strip()), [])
     rows = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
     return next((row for row in rows if row), [])
-
-
-def _refuse_repeated(header: list[str]) -> None:
-    """Refuse a header that names a column twice: pandas would rename the second without a word."""
-    names = Counter(name.strip() for name in header)
-    repeated = sorted(name for name, count in names.items() if name and count > 1)
-    if repeated:
-        raise ValueError(f"column names must differ; found twice: {', '.join(repeated)}")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
+from leaq.data.columns import refuse_repeated
 from leaq.data.texts import texts_in
 from leaq.errors import InvalidInput
 from leaq.types.arrays import plain_array
@@ -162,9 +163,7 @@ def _frame(source: Any) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         frame = source.reset_index(drop=True)
         frame.columns = frame.columns.map(str)
-        repeated = frame.columns[frame.columns.duplicated()].unique()
-        if len(repeated):
-            raise InvalidInput(f"table: column names must differ. Found twice: {', '.join(repeated)}.")
+        refuse_repeated(frame.columns, "table")
         return frame
     return pd.DataFrame({str(name): source[name].to_numpy() for name in source.columns})
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from leaq.data.chemistry import MOST_ATOMS
-from leaq.data.columns import commas_in, points_set_off_thousands
+from leaq.data.columns import commas_in, points_set_off_thousands, refuse_repeated
 from leaq.data.delimited import BLANKS, decoded_text, laid_out
 from leaq.data.sources import refuse_other_files
 from leaq.errors import InvalidInput, LeaqError, counted, need, some
@@ -83,15 +83,14 @@ def read_table(path: Path) -> SourceTable:
     frame.columns = frame.columns.map(lambda name: str(name).strip())
     if frame.empty:
         raise InvalidInput(f"{path.name}: the table has a header but no rows.")
-    repeated = frame.columns[frame.columns.duplicated()].unique()
-    if len(repeated):
-        raise InvalidInput(f"{path.name}: column names must differ. Found twice: {', '.join(repeated)}.")
+    refuse_repeated(frame.columns, path.name)
     return table
 
 
 def _csv(path: Path) -> SourceTable:
     refuse_larger(READ * path.stat().st_size, name=path.name)
-    text, separator, flags = laid_out(path.read_bytes(), usual="\t" if path.suffix.lower() == ".tsv" else ",")
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    text, separator, flags = laid_out(path.read_bytes(), usual=usual, where=path.name)
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
     frame = pd.read_csv(io.StringIO(text), **options)
     if not isinstance(frame.index, pd.RangeIndex) or _is_longer(text, separator):
@@ -277,8 +276,7 @@ def _npz(path: Path) -> SourceTable:
             raise ValueError(f"array {name!r} has {native.ndim} dimensions; one array may have more than 2")
         wide = native.ndim == 2 and native.shape[1] != 1
         parts = {f"{name}{i}": native[:, i] for i in range(native.shape[1])} if wide else {name: native.reshape(-1)}
-        if twice := sorted(set(parts) & set(columns)):
-            raise ValueError(f"column names must differ; found twice: {some(twice)}")
+        refuse_repeated((*columns, *parts), path.name)
         columns |= parts
         arrays |= {name: tuple(parts)} if wide else {}
     return SourceTable(pd.DataFrame(columns), shape=shape, arrays=arrays)

@@ -194,8 +194,8 @@ def built(make: Callable[..., Any], given: Mapping[str, Any], *, subject: str = 
     return module
 
 
-def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: str) -> None:
-    """Refuse weights of another architecture, naming the first differences."""
+def check_match(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a released model's weights of another architecture, naming the first differences."""
     expected = {name: tuple(tensor.shape) for name, tensor, _ in tensors_of(module)}
     tied = shared_names(module)
     counters = {name for name, tensor in module.named_buffers() if not tensor.is_floating_point()}
@@ -213,6 +213,6 @@ def check_match(module: nn.Module, weights: Mapping[str, Tensor], *, subject: st
     ]
     if problems:
         raise InvalidInput(
-            f"{subject}: the weights must belong to the same architecture as the model. Found {'; '.join(problems)}. "
-            "Build the model with the options it was trained with."
+            "The released model's weights must belong to the same architecture as the model. Found "
+            f"{'; '.join(problems)}. Build the model with the options it was trained with."
         )

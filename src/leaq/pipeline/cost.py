@@ -13,11 +13,11 @@ from leaq.pipeline.calibrating import Calibrations, planned
 from leaq.pipeline.cell import AuditConfig
 from leaq.pipeline.planning import Asked
 from leaq.pipeline.rehearsal import Rehearsal, private_seconds, reference_seconds, seconds_per_step
-from leaq.pipeline.subjects import Subject, subject_of
+from leaq.pipeline.subjects import subject_of
 from leaq.pipeline.subjects.artefact import Artefact
 from leaq.system.environment import duration, limited_threads
 from leaq.training.mlp import layer_groups
-from leaq.types import LAYER_ROLES, Bools, Samples
+from leaq.types import LAYER_ROLES, Samples
 from leaq.types.tasks import Layout
 
 LIBRARIES = 490_000_000
@@ -139,21 +139,17 @@ def estimated_cost(samples: Samples, config: AuditConfig) -> Cost:
         trainings = len(members) + len(parts) * (len(todo.trainings(first)) - 1)
         return replace(known, candidates=0, stages=_measuring(config, todo), recipe=config.recipe, trainings=trainings)
     trial = Rehearsal(config, model, model.init(0, range(len(first))), todo, first)
-    steps, each = _training(config, todo, trained, first)
+    runs = todo.trainings(first)
+    steps = sum(config.training.steps(int(inside[0].sum())) for _, inside in runs)
+    each = sum(seconds_per_step(trained, *run, config) for run in runs) / len(runs)
+    releasing = sum(trial.releasing(*run) for run in todo.runs(config))
     stages = {
         "training": steps * each * len(parts),
-        "quantizing and evaluating": trial.releasing() * len(members) / len(first),
+        "quantizing and evaluating": releasing * len(members) / len(first),
         **_measuring(config, todo, evaluating=trial.evaluating() * config.models),
     }
     memory = _memory(config, todo, trial)
     return replace(known, steps=steps * len(parts), stages={k: v for k, v in stages.items() if v > 0}, memory=memory)
-
-
-def _training(config: AuditConfig, todo: Asked | Calibrations, trained: Subject, first: Bools) -> tuple[int, float]:
-    """Return the steps of training the first models, and the seconds each takes."""
-    runs = todo.trainings(first)
-    steps = sum(config.training.steps(int(members[0].sum())) for _, members in runs)
-    return steps, sum(seconds_per_step(trained, *run, config) for run in runs) / len(runs)
 
 
 def _measuring(config: AuditConfig, todo: Asked | Calibrations, *, evaluating: float = 0.0) -> dict[str, float]:

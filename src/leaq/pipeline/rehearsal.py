@@ -5,7 +5,7 @@ Nothing is kept: weights are the initial ones, which take as long to quantize an
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,16 +49,14 @@ class _Enough(Exception):
 
 def seconds_per_step(trained: Subject, samples: Samples, members: Bools, config: AuditConfig) -> float:
     """Begin to train these models, and time the steps."""
-    now = _clock(config)
-    taken, last = [], now()
+    taken, last = [], _now(config)
 
     def watch(_what: str, done: int, _total: int) -> None:
         nonlocal last
-        _wait(config)
-        taken.append(now() - last)
+        taken.append(_now(config) - last)
         if done >= STEPS:
             raise _Enough
-        last = now()
+        last = _now(config)
 
     with suppress(_Enough):
         trained.train(samples, members, which=slice(0, len(members)), progress=watch)
@@ -89,15 +87,12 @@ class Rehearsal:
         """How many numbers one model holds."""
         return sum(tensor.numel() for tensor in self.params.values()) // len(self.first)
 
-    def releasing(self) -> float:
-        """Return the seconds in which these models are quantized in every way and run over the judged records."""
-        return sum(self._released(quantizer, candidates) for quantizer, candidates in self.todo.runs(self.config))
-
     def evaluating(self) -> float:
         """Return the seconds in which one release of one of these models runs over the judged records."""
         return sum(self._evaluating(self._checkpoints(1, 1)))
 
-    def _released(self, quantizer: Scheme, candidates: int) -> float:
+    def releasing(self, quantizer: Scheme, candidates: int) -> float:
+        """Return the seconds in which candidates of these models are quantized and run over the judged records."""
         s, numbers = len(self.first), max(1, self.weights)
         models = min(s, CALIBRATED if quantizer.needs.calibration else max(CALIBRATED, NUMBERS // numbers))
         tried = max(1, min(candidates, CHECKPOINTS, NUMBERS // (numbers * models)))
@@ -184,22 +179,17 @@ def reference_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
 @contextmanager
 def _timed(config: AuditConfig) -> Iterator[list[float]]:
     """Append the seconds of what is done within to the list that is given."""
-    now, taken = _clock(config), list[float]()
-    started = now()
+    taken, started = list[float](), _now(config)
     yield taken
-    _wait(config)
-    taken.append(now() - started)
+    taken.append(_now(config) - started)
 
 
-def _clock(config: AuditConfig) -> Callable[[], float]:
-    """Return what counts seconds: those of this thread, which other work on the machine does not prolong.
+def _now(config: AuditConfig) -> float:
+    """Return the seconds of this thread, which other work on the machine does not prolong.
 
-    A GPU's are counted by waiting for it.
+    A GPU is asked and not waited for: there, the time once it is done.
     """
-    return time.perf_counter if config.training.device == "cuda" else time.thread_time
-
-
-def _wait(config: AuditConfig) -> None:
-    """Wait for a GPU, which is asked and not waited for."""
-    if config.training.device == "cuda":
-        torch.cuda.synchronize()
+    if config.training.device != "cuda":
+        return time.thread_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()

@@ -103,18 +103,16 @@ def _fit_finite(scheme: Scheme, name: str, weight: Tensor, out: Tensor | None = 
     if not scheme.reveals_infinite:
         refuse_infinite(name, weight)
     scales = scheme.fit(weight) if out is None else scheme.fit_fake_quantize(weight, out)
-    if scheme.reveals_infinite and not all(_all_finite(value) for value in scales.values()):
+    if scheme.reveals_infinite and not all(
+        isfinite(value.sum()) or bool(value.isfinite().all())  # a finite sum says so at once, an infinite one may not
+        for value in scales.values()
+    ):
         refuse_infinite(name, weight)
         raise InvalidInput(
             f"Quantizing {name!r}: weights must have a finite scale. Found weights so large that it overflows. "
             "Scale the model down."
         )
     return scales
-
-
-def _all_finite(scale: Tensor) -> bool:
-    """Whether all numbers are finite; a finite sum says so at once, and only an infinite one may mean nothing."""
-    return isfinite(scale.sum()) or bool(scale.isfinite().all())
 
 
 def _exchanged(before: Checkpoints, flat: Mapping[str, Tensor], rounding: Activations | None) -> Checkpoints:

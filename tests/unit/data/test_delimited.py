@@ -85,7 +85,7 @@ def test_titles_above_the_header_are_refused_in_words(tmp_path):
 
 
 def test_a_column_named_twice_is_refused_with_blanks_too(tmp_path):
-    with pytest.raises(InvalidInput, match="column names must differ; found twice: a"):
+    with pytest.raises(InvalidInput, match="column names must differ. Found twice: a"):
         read(tmp_path, "a a y\n1 2 3\n4 5 6\n")
 
 

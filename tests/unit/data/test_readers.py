@@ -270,7 +270,7 @@ def test_decimals_of_parquet_are_numbers(frame, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("t.csv", b"a,y,y\n1,2,3\n", "column names must differ; found twice: y"),
+        ("t.csv", b"a,y,y\n1,2,3\n", "column names must differ. Found twice: y"),
         ("t.csv", b"a,y\n0,5,1\n0,7,2\n", "records have one field more .* save the file with semicolons"),
         ("t.csv", "a,y\n1,2\n".encode("utf-32"), "UTF-32"),
         ("t.csv", "a,y\n1,2\n".encode("utf-16-le"), "UTF-16 with its mark"),
@@ -310,7 +310,7 @@ def test_arrays_of_one_column_keep_their_name_and_names_differ(tmp_path):
     np.savez(tmp_path / "t.npz", X=np.zeros((3, 2)), y=np.ones((3, 1)))
     assert read_frame(tmp_path / "t.npz").columns.tolist() == ["X0", "X1", "y"]
     np.savez(tmp_path / "t.npz", X=np.zeros((3, 2)), X0=np.ones(3))
-    with pytest.raises(InvalidInput, match="found twice: X0"):
+    with pytest.raises(InvalidInput, match="Found twice: X0"):
         read_frame(tmp_path / "t.npz")
 
 

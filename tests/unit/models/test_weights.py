@@ -77,7 +77,7 @@ def test_another_architecture_is_named():
     wrong["extra"] = torch.zeros(1)
     del wrong["2.bias"]
     with pytest.raises(InvalidInput, match=r"missing: 2.bias; unexpected: extra; shapes: 0.weight is \(4, 2\), not"):
-        check_match(net(), wrong, subject="w")
+        check_match(net(), wrong)
 
 
 def test_an_architecture_is_imported_from_a_folder(tmp_path):

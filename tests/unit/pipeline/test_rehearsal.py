@@ -24,7 +24,7 @@ def test_a_trial_of_a_few_records_and_checkpoints_stands_for_all_of_them(rng, ti
     model = MLP.of(samples, (8,))
     trial = rehearsal.Rehearsal(config, model, model.init(0, range(8)), todo, todo.members)
     each = 1 + (1 + 2048 / 512) * 20 / 4
-    assert trial.releasing() == pytest.approx(2 * each)
+    assert [trial.releasing(*run) for run in todo.runs(config)] == pytest.approx([each, each])
 
 
 def test_every_model_trained_with_privacy_is_paid_for(rng, ticking):
@@ -50,6 +50,7 @@ def test_evaluating_is_tried_for_all_quantizers_at_once(rng, monkeypatch, slow, 
     trial = rehearsal.Rehearsal(config, model, model.init(0, range(8)), todo, todo.members)
     asked_for = []
     monkeypatch.setattr(rehearsal, "loss_table", lambda *_, **told: asked_for.append(told.get("whitebox", None)))
-    trial.releasing()
+    for run in todo.runs(config):
+        trial.releasing(*run)
     assert len(todo.quantizers) == 4
     assert len(asked_for) == 2 * tries  # once as it is, once with what is read of the file

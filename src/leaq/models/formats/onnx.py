@@ -247,7 +247,7 @@ class Graph:
         if node.op_type in ("Identity", "Cast"):
             return value
         if node.op_type == "Transpose":
-            order = _ints(node, "perm") or list(range(value.array.ndim))[::-1]
+            order = _permuted(node) or list(range(value.array.ndim))[::-1]
             return value.moved(lambda array: array.transpose(order))
         shape = self.constant(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
         if shape is None:
@@ -379,6 +379,6 @@ def _int(node: Any, name: str, default: int) -> int:
     return default if found is None else int(found.i)
 
 
-def _ints(node: Any, name: str) -> list[int]:
-    found = _attribute(node, name)
+def _permuted(node: Any) -> list[int]:
+    found = _attribute(node, "perm")
     return [] if found is None else [int(value) for value in found.ints]

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from leaq.data.columns import refuse_repeated
 from leaq.data.matching import same_rows
 from leaq.data.memory import as_frame_of, is_frame, refuse_other_order
 from leaq.data.reading import Reading
@@ -181,8 +182,7 @@ def pair_of(data: Any, name: str, columns: tuple[str, ...] = (), target: str | N
 def _of_frame(frame: Any, name: str, columns: tuple[str, ...], target: str | None) -> tuple[Any, Any]:
     """Return the input columns of a data frame, all but the targets if none are named, and the target or targets."""
     known = [str(column) for column in frame.columns]
-    if repeated := sorted({column for column in known if known.count(column) > 1}):
-        raise InvalidInput(f"{name}: column names must differ. Found twice: {', '.join(repeated)}.")
+    refuse_repeated(known, name)
     targets = Reading(target=target).targets(known)
     absent = [repr(column) for column in (*columns, *targets) if column not in known]
     if not targets or absent:

@@ -61,7 +61,7 @@ def open_released(
         released = as_module(released)
     if isinstance(released, nn.Module):
         module = unwrap(released)
-        check_match(template, dict(checkpoints_of(module).at(0).params), subject="the released model")
+        check_match(template, dict(checkpoints_of(module).at(0).params))
         return OpenedRelease(module)
     path = Path(released)
     if (program := program or open_program(path)) is None:
