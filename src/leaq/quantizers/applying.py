@@ -264,7 +264,7 @@ class Fitted:
             each, overhead = told[name]
             packed += 8 * plan[name].code_bytes(count) + overhead
             entropy += each * count + overhead
-        return packed / weights, entropy / weights
+        return packed / max(weights, 1), entropy / max(weights, 1)
 
     def size(self, reference: Checkpoints) -> Size:
         """Weigh one released model; `bytes` is what `packing.pack` writes beside its header.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from leaq.lazy import Tensor
-from leaq.quantizers.applying import Fitted, Scales, State, stacked
+from leaq.quantizers.applying import State
 from leaq.quantizers.scheme import Scheme
-from leaq.results import Size
 from leaq.types import Checkpoints
 
 if TYPE_CHECKING:
@@ -29,6 +26,7 @@ class Identity(Scheme):
     source: ClassVar[str] = "IEEE 754 float32"
     examples: ClassVar[tuple[str, ...]] = ("none",)
     levels: ClassVar[int] = 2**32
+    rounding: ClassVar[None] = None
 
     def codebook(self) -> Literal["continuous"]:
         return "continuous"
@@ -45,32 +43,3 @@ class Identity(Scheme):
     def fit_model(self, checkpoints: Checkpoints, calibration: Calibration | None) -> State:
         """There are no scales."""
         return {}
-
-    def fitted_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
-        """Return a quantizer that changes nothing; there are no scales to fix."""
-        return _Unchanged(self, {}, reference.batch)
-
-
-@dataclass(frozen=True)
-class _Unchanged(Fitted):
-    def __call__(
-        self, checkpoints: Checkpoints, calibration: Calibration | None = None, *, finite: bool = False
-    ) -> Checkpoints:
-        return checkpoints
-
-    def held(self, checkpoints: Checkpoints) -> Checkpoints:
-        return checkpoints
-
-    def codes(self, checkpoints: Checkpoints) -> dict[str, tuple[Tensor, Scales]]:
-        return {}
-
-    def size(self, reference: Checkpoints) -> Size:
-        """All tensors as they are; their entropy is not estimated."""
-        total = sum(stacked(reference, name)[0].numel() * t.element_size() for name, t in reference.params.items())
-        bits = 8 * total / sum(stacked(reference, name)[0].numel() for name in reference.params)
-        return Size(bits, bits, total, 1.0)
-
-    def bits(self, reference: Checkpoints) -> tuple[float, float]:
-        """Return the bits of a floating-point number, twice."""
-        size = self.size(reference)
-        return size.bits, size.entropy_bits
