@@ -1,5 +1,6 @@
 """``leaq audit``: train, quantize, attack and measure, from a name or a file to a ranked table."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from leaq.cli.configured import CommandLine, configured
 from leaq.cli.pages import Pages
 from leaq.cli.running import Folders, Output, run_config, run_folder
 from leaq.cli.screen import Shown
-from leaq.cli.studies import Grid, run_instead
+from leaq.cli.studies import Grid, run_grid
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.system.files import is_model
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
 
 def _instead(named: CommandLine) -> bool:
-    """Run a study in the audit's place; refuse an effort where nothing is trained."""
+    """Run a study in the audit's place; refuse an effort where nothing is trained, options of a study elsewhere."""
     if is_model(named.source) and "effort" in named.said:
         raise InvalidInput(
             "--effort says how many models are trained. Found a finished model, which is not. Leave it out."
         )
-    return run_instead(named)
+    if Path(named.source).suffix.lower() == ".toml":
+        run_grid(named)
+        return True
+    named.refuse_these(tuple(Grid.model_fields), "These are options of a study file (TOML), and the source is none.")
+    return False
 
 
 @configured("audit", Folders, Output, Shown, Pages, Grid, instead=_instead)

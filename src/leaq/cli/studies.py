@@ -46,13 +46,9 @@ class Grid(Config):
     """Progress as JSON on standard output, one event a line."""
 
 
-def run_instead(named: CommandLine) -> bool:
-    """Run what was named if it is a study file; refuse options of studies for anything else."""
-    own = tuple(Grid.model_fields)
-    if Path(named.source).suffix.lower() != ".toml":
-        named.refuse_these(own, "These are options of a study file (TOML), and the source is none.")
-        return False
-    named.refuse_others((*own, *PLACED, *ELSEWHERE), "A study file says itself what is audited and how.")
+def run_grid(named: CommandLine) -> None:
+    """Run the study file that was named."""
+    named.refuse_others((*Grid.model_fields, *PLACED, *ELSEWHERE), "A study file says itself what is audited and how.")
     grid, output, pages = named.bundle(Grid), named.bundle(Output), named.bundle(Pages)
     if output.quiet and grid.json_lines:
         raise InvalidInput("--quiet and --json-lines exclude each other. Name one.")
@@ -60,7 +56,7 @@ def run_instead(named: CommandLine) -> bool:
     workers = named.said.get("jobs")
     if output.plan:
         _plan(asked, workers or 1, as_json=grid.json_lines)
-        return True
+        return
     named.bundle(Folders).use()
     out = output.out or run_folder(named.source, asked)
     if out is None:
@@ -72,7 +68,6 @@ def run_instead(named: CommandLine) -> bool:
 
         store = Store(out)
         pages.write(out, store.with_risks if pages.internal else store.finished)
-    return True
 
 
 def _read(named: CommandLine, grid: Grid) -> "Study":

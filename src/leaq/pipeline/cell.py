@@ -207,6 +207,8 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @field_validator(*SPECIFIED)
     @classmethod
     def _spelled_out(cls, specs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not specs and info.field_name in ("together", "references"):
+            return ()
         from leaq.attacks.registry import parse_attacks
         from leaq.quantizers import parse_list, parse_together  # late, see `leaq.pipeline.options`
         from leaq.training.references import parse_references
@@ -233,9 +235,11 @@ class AuditConfig(Reading, Origin, FinishedModel):
     @field_validator("training")
     @classmethod
     def _recorded_standardisation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        from leaq.models.nets.registry import training_of
+        own: dict[str, Any] = {}
+        if model := info.data.get("model", ""):
+            from leaq.models.nets.registry import training_of
 
-        own = {**training_of(info.data.get("model", ""))}
+            own |= training_of(model)
         if training.standardise != "auto":
             own.pop("standardise", None)
         elif "standardise" not in own:
@@ -260,8 +264,7 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _known_network(self) -> Self:
         from leaq.models.nets import NETS
 
-        own = is_code(self.model) or self.model.endswith(IN_MEMORY)
-        if self.model and not own and not self.finished:
+        if self.model and not self.finished and not (is_code(self.model) or self.model.endswith(IN_MEMORY)):
             NETS.build(self.model)
         return self
 

@@ -158,13 +158,16 @@ def _measuring(config: AuditConfig, todo: Asked | Calibrations, *, evaluating: f
     `evaluating` are the seconds in which a release of every model runs over the judged records.
     """
     row = _seconds_of_a_row(config, todo)
-    private = len(config.dp_sgd) * (1 if todo.pool.public is None else 2)
-    return {
+    found = {
         "measuring": row * len(todo.keys),
         "releases together": ATTACKED * row * sum(len(one.quantizers) for one in todo.sets),
-        "DP-SGD": private_seconds(config, todo) + private * (evaluating + row),
-        "references": reference_seconds(config, todo) + ATTACKED * row * len(config.references),
     }
+    if config.dp_sgd:
+        private = len(config.dp_sgd) * (1 if todo.pool.public is None else 2)
+        found["DP-SGD"] = private_seconds(config, todo) + private * (evaluating + row)
+    if config.references:
+        found["references"] = reference_seconds(config, todo) + ATTACKED * row * len(config.references)
+    return found
 
 
 def _seconds_of_a_row(config: AuditConfig, todo: Asked | Calibrations) -> float:

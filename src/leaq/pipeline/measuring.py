@@ -172,10 +172,10 @@ def measure_references(
     Attacks that read weights or files name what is missing. `data` holds molecules where they are in memory (see
     `columns_for_references`). `drawn` are the records of the pool that attackers ask about.
     """
-    references = parse_references(config.references)
-    pool = columns_for_references(config, pool, data) if references else pool
-    rows = []
-    for reference in references:
+    if not config.references:
+        return ()
+    pool, rows = columns_for_references(config, pool, data), []
+    for reference in parse_references(config.references):
         table, size = reference_table(reference, pool, members, seed=config.seed, progress=progress)
         features = pool.inputs
         if drawn is not None and not table.by_task:

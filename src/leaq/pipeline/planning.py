@@ -193,7 +193,7 @@ def asked(config: AuditConfig, samples: Samples) -> Asked:
     Quantizers, each once: full precision, those named, each calibrated one followed by itself calibrated elsewhere, and
     those of each set of releases (of a random rounding the first release).
     """
-    sets = parse_together(config.together)
+    sets = parse_together(config.together) if config.together else ()
     named = (*config.schemes, *(quantizer for one in sets for quantizer in one.rows))
     quantizers = [Identity(), *(one for q in named for one in ((q, elsewhere(q)) if _on_members(q) else (q,)))]
     pool, aside, public = samples, None, samples.public is not None

@@ -41,7 +41,8 @@ def prepare(
     """
     given = given or Given()
     source = config.source if given.data is None else given.data
-    config = completed(config, given, partial(columns_of, source))
+    if config.released:
+        config = completed(config, given, partial(columns_of, source))
     subject = subject_of(config, given)
     if config.dp_sgd:
         if config.model or config.recipe or config.released:

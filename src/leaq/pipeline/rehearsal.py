@@ -142,8 +142,6 @@ class Rehearsal:
 
 def private_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
     """Return the seconds of all trainings with differential privacy: a few steps of one model are tried."""
-    if not config.dp_sgd:
-        return 0.0
     samples, inside = todo.pool, todo.members.sum(1)
     batch = min(config.training.batch_size, int(inside.max()))
     few = np.flatnonzero(todo.members[0])[: STEPS * batch]
@@ -166,10 +164,8 @@ def private_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
 
 def reference_seconds(config: AuditConfig, todo: Asked | Calibrations) -> float:
     """Return the seconds of all classical models: one of each kind is tried."""
-    total = 0.0
-    references = parse_references(config.references)
-    pool = columns_for_references(config, todo.pool) if references else todo.pool
-    for reference in references:
+    total, pool = 0.0, columns_for_references(config, todo.pool)
+    for reference in parse_references(config.references):
         with _timed(config) as seconds:
             reference_table(reference, pool, todo.members[:1], seed=config.seed)
         total += seconds[0] * len(todo.members)

@@ -140,7 +140,7 @@ class Scheme(Named):
             raise ValueError(
                 f"refit fits the biases itself and leaves them in full precision, so bias={self.bias} is moot"
             )
-        for pattern, scheme in others_of(self.others):
+        for pattern, scheme in others_of(self.others) if self.others else ():
             if scheme is not None and (scheme.others or scheme.needs.calibration or scheme.needs.model):
                 raise ValueError(f"others: what {pattern} goes through must need no records and name no others")
         return self
@@ -298,8 +298,10 @@ class Scheme(Named):
                 f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
                 "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
             )
-        state = self.fit_model(reference, calibration)
-        return Fitted(self, state, reference.batch, source, observed(self, self.prepare(reference, state), calibration))
+        state, ranges = self.fit_model(reference, calibration), None
+        if self.ranges != "record":
+            ranges = observed(self, self.prepare(reference, state), calibration)
+        return Fitted(self, state, reference.batch, source, ranges)
 
     def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
         """Call `fitted_to`, of which this is the former name; goes in version 0.3."""

@@ -233,7 +233,7 @@ def completed(config: AuditConfig, given: Given, columns: Callable[[], Sequence[
     columns : reads the names of the source's columns.
     """
     unsaid = not (config.recipe or config.model or given.recipe or given.model)
-    files = chemprop_files(config.released) if config.released and given.released is None else []
+    files = chemprop_files(config.released) if given.released is None else []
     if not files or not unsaid:
         return config
     network = read_chemprop(*files)

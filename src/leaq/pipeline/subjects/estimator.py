@@ -21,7 +21,7 @@ def _fitted(estimator: Any, records: Samples, seed: int) -> Any:
 
 
 def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:
-    wanted = is_sklearn(given.recipe) and callable(getattr(given.recipe, "fit", None))
+    wanted = callable(getattr(given.recipe, "fit", None)) and is_sklearn(given.recipe)
     return OwnTraining(partial(_fitted, given.recipe), config.seed) if wanted else None
 
 
