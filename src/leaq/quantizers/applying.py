@@ -193,7 +193,7 @@ class Fitted:
         few = {name: chosen for name, chosen in plan.items() if chosen.levels <= ONE_BYTE}
         many = plan.keys() - few.keys()
         quantized = {name: _again(plan[name], stacked(prepared, name), self.state[name]) for name in many}
-        for name, codes, scales in self._coded(prepared, few, repeat):
+        for name, codes, scales in self.coded(checkpoints, few):
             quantized[name] = _decoded(plan[name], codes, scales, like=stacked(prepared, name))
         quantized |= self._shifted(prepared, quantized, repeat)
         return _exchanged(prepared, quantized, self._rounding(checkpoints, repeat))
@@ -226,14 +226,10 @@ class Fitted:
         The codes of a large model are then never held together.
         """
         repeat = self._repeat(checkpoints)
-        plan = self.scheme.plan(checkpoints)
-        wanted = {name: chosen for name, chosen in plan.items() if names is None or name in names}
-        yield from self._coded(self.scheme.prepare(checkpoints, self.state, repeat), wanted, repeat)
-
-    def _coded(
-        self, prepared: Checkpoints, plan: Mapping[str, Scheme], repeat: int
-    ) -> Iterator[tuple[str, Tensor, Scales]]:
-        for name, chosen in plan.items():
+        prepared = self.scheme.prepare(checkpoints, self.state, repeat)
+        for name, chosen in self.scheme.plan(checkpoints).items():
+            if names is not None and name not in names:
+                continue
             weight = at_hand(stacked(prepared, name))
             parts = [_encoded(chosen, weight[run], scales) for run, scales in self._runs(name, weight, repeat)]
             state = self.state[name]

@@ -298,9 +298,8 @@ class Scheme(Named):
                 f"{self.spec()}: the calibration records must be others than the members. Found those of the members. "
                 "Name whose they are: leaq.quantizers.Calibration(model, inputs, source='public records')."
             )
-        state, ranges = self.fit_model(reference, calibration), None
-        if self.ranges != "record":
-            ranges = observed(self, self.prepare(reference, state), calibration)
+        state = self.fit_model(reference, calibration)
+        ranges = None if self.ranges == "record" else observed(self, self.prepare(reference, state), calibration)
         return Fitted(self, state, reference.batch, source, ranges)
 
     def frozen_to(self, reference: Checkpoints, calibration: Calibration | None = None) -> Fitted:
