@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from leaq.errors import InvalidInput, installed
 from leaq.quantizers.registry import QUANTIZERS, build, families, name_of
-from leaq.quantizers.scheme import Needs, Scheme, options_of
+from leaq.quantizers.scheme import Needs, Scheme
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def entry(name: str) -> QuantizerEntry:
         families=tuple(key for key, specs in families().items() if scheme.name in map(name_of, specs)),
         options=tuple(
             QuantizerOption(option, _kind(info.annotation), "required" if info.is_required() else str(info.default))
-            for option, info in options_of(type(scheme)).items()
+            for option, info in type(scheme).model_fields.items()
+            if option not in Scheme.model_fields  # which every quantizer has
         ),
     )
 

@@ -9,10 +9,9 @@ Quantizers are pure functions: the checkpoints they are given stay untouched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -394,8 +393,3 @@ class Scheme(Named):
 def trits_per_code() -> float:
     """Bits of one ternary code packed five to a byte (3^5 = 243 of 256 values): 1.6, against log2(3)."""
     return 8 / int(8 / log2(3))
-
-
-def options_of(scheme: type[Scheme]) -> Mapping[str, Any]:
-    """Return a scheme's own options by name, those every scheme has left out."""
-    return {key: info for key, info in scheme.model_fields.items() if key not in Scheme.model_fields}
