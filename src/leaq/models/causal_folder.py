@@ -47,7 +47,7 @@ def open_causal_folder(folder: Path, model: nn.Module) -> nn.Module:
     StoreError
         If the folder lacks a parameter.
     """
-    filled_from(folder, model, fresh=True, mapped=True)
+    filled_from(read_file(folder, model), model, subject=folder.name, fresh=True, mapped=True)
     lacking = [name for name, tensor, _ in tensors_of(model) if tensor.is_meta]
     if lacking:
         raise StoreError(f"{folder.name!r} must hold every weight of the model. Missing: {some(lacking)}.")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from leaq.errors import InvalidInput, StoreError, closest
+from leaq.errors import InvalidInput, StoreError, closest, some
 
 MODELS = frozenset(
     {".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".bin", ".ckpt", ".pt2", ".ts", ".torchscript", ".tflite", ".xml"}
@@ -104,7 +104,9 @@ def refuse_no_run(folder: Path) -> None:
         If there is no config.json in it.
     """
     if not (folder / "config.json").is_file():
-        raise InvalidInput(f"{str(folder)!r} is no run folder: it has no config.json. Name an --out folder.")
+        within = sorted(str(found.parent) for found in folder.glob("*/config.json"))  # as leaq protect leaves
+        which = f"that of an audit. Found in it: {some(within)}." if within else "an --out folder."
+        raise InvalidInput(f"{str(folder)!r} is no run folder: it has no config.json. Name {which}")
 
 
 def private_folder(folder: Path) -> Path:

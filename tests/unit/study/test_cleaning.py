@@ -65,7 +65,11 @@ def test_a_run_in_use_is_left_alone(run):
 
 
 def test_no_run_folder(tmp_path):
-    with pytest.raises(InvalidInput, match="is no run folder"):
+    with pytest.raises(InvalidInput, match="is no run folder.*Name an --out folder"):
+        clean(tmp_path)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "config.json").write_text("{}")  # as leaq protect leaves
+    with pytest.raises(InvalidInput, match=r"Found in it: .*audit\."):
         clean(tmp_path)
 
 

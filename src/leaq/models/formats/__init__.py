@@ -8,6 +8,16 @@ not near it by any is refused.
 from leaq.models.formats.filling import filled_from
 from leaq.models.formats.matching import fill, fitting
 from leaq.models.formats.reading import FileWeights, bytes_in_memory, describe_file, read_file
-from leaq.models.formats.weight import Weight
+from leaq.models.formats.weight import LazyWeight, Weight
 
-__all__ = ["FileWeights", "Weight", "bytes_in_memory", "describe_file", "fill", "filled_from", "fitting", "read_file"]
+__all__ = [
+    "FileWeights",
+    "LazyWeight",
+    "Weight",
+    "bytes_in_memory",
+    "describe_file",
+    "fill",
+    "filled_from",
+    "fitting",
+    "read_file",
+]

@@ -36,6 +36,7 @@ from leaq.pipeline.finished.modules import refuse_unseen
 from leaq.pipeline.finished.records import Records, pair_of, read_records
 from leaq.pipeline.subjects import Given
 from leaq.quantizers import Identity
+from leaq.quantizers.files.opening import open_file
 from leaq.system.checksummed import read_npz
 from leaq.system.files import sha256_within
 from leaq.system.memory import give_back_memory, large_blocks_returned
@@ -170,8 +171,9 @@ def _of_file(path: Path, builder: Any, config: AuditConfig, read: Mapping[str, A
     if network is not None:
         mapped = stays_in_file(path, network, rows=_rows(config))
     fresh = network is not None or not callable(builder)
+    network = network or network_of(builder, about)
     with large_blocks_returned(mapped):
-        module, stored = filled_from(path, network or network_of(builder, about), fresh=fresh, mapped=mapped)
+        module, stored = filled_from(open_file(path, network), network, subject=path.name, fresh=fresh, mapped=mapped)
     forms = ", ".join(dict.fromkeys(stored.values()))
     flags = _dequantized(path, f"weights as {forms}" if forms else "")
     return Case(config, module, **read, flags=flags, lent=True)

@@ -14,11 +14,12 @@ from torch import nn
 from leaq.errors import LeaqError
 from leaq.models.causal_folder import empty_causal
 from leaq.models.causal_gguf import stays_in_gguf
-from leaq.models.formats import bytes_in_memory, read_file
+from leaq.models.formats import bytes_in_memory
 from leaq.models.formats.gguf_file import open_gguf
 from leaq.models.formats.matching import fitting
 from leaq.models.roles import plain_tensors, tensors_of
 from leaq.models.weights import architecture, built
+from leaq.quantizers.files.opening import open_file
 from leaq.system.memory import free_memory, refuse_beyond_memory
 
 COUNTER = "num_batches_tracked"
@@ -70,7 +71,7 @@ def stays_in_file(path: Path, network: nn.Module, *, rows: int) -> bool:
     InvalidInput
         If names or shapes are not the network's, or not even its largest weights fit into memory.
     """
-    fitting(read_file(path, network), network, subject=path.name)
+    fitting(open_file(path, network), network, subject=path.name)
     sizes = [4 * tensor.numel() for _, tensor, _ in tensors_of(network)]
     if sum(sizes) < LARGE and sum(sizes) * (1 + min(rows, 1)) <= free_memory():
         return False

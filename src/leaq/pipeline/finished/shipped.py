@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from leaq.errors import InvalidInput, UnsupportedModel, some
 from leaq.models import unwrap
 from leaq.models.boxes import BlackBox, box_of
-from leaq.models.formats import fill, read_file
+from leaq.models.formats import fill
 from leaq.models.formats.graphs import WeightGraph
 from leaq.models.formats.levels import named_levels, rounding_of
 from leaq.models.formats.matching import matched
@@ -28,6 +28,7 @@ from leaq.models.formats.traced import TracedGraph, is_traced
 from leaq.models.formats.weight import FEWEST, Weight, unlike
 from leaq.models.programs import Running, open_program, program_box
 from leaq.models.roles import tensors_of
+from leaq.quantizers.files.opening import open_file
 from leaq.results import Size
 from leaq.system.memory import refuse_beyond_memory
 from leaq.types import Activations, Flag
@@ -91,7 +92,7 @@ def open_shipped(shipped: Any, original: nn.Module, *, name: str) -> Opened:
     if (opened := open_program(path)) is not None:
         program, graph = opened
         return _followed(graph, program, original, name)
-    reading = read_file(path, original)
+    reading = open_file(path, original)
     numbers = sum(tensor.numel() for _, tensor, _ in tensors_of(original))
     refuse_beyond_memory(path, 4 * numbers, f"is read into a copy of its original, {numbers:,} numbers in 32 bits")
     filled = fill(reading, original, subject=name)

@@ -10,7 +10,7 @@ from leaq.errors import InvalidInput
 from leaq.evaluation.texts import LanguageModel
 from leaq.models import checkpoints_of
 from leaq.models.boxes import program_bytes
-from leaq.models.formats import fitting, read_file
+from leaq.models.formats import fitting
 from leaq.models.formats.placing import refuse_other_shapes
 from leaq.models.nets import Chemprop
 from leaq.models.nets.chemprop import chemprop_files, fill_chemprop, read_chemprop, said_by
@@ -25,6 +25,7 @@ from leaq.pipeline.subjects.heads import Heads
 from leaq.pipeline.subjects.opening import OpenedRelease, Program, open_released
 from leaq.pipeline.subjects.recipe import stacked_weights
 from leaq.quantizers import Calibration, build
+from leaq.quantizers.files.opening import open_file
 from leaq.quantizers.files.recognised import Recipe, recipe_of
 from leaq.quantizers.observing import Ranges, nearest
 from leaq.system.files import no_file
@@ -120,7 +121,7 @@ class Artefact:
         if (program := open_program(path)) is not None:
             refuse_other_shapes(program[1].weights(), network.module, subject=path.name)
             return program
-        fitting(read_file(path, network.module), network.module, subject=path.name)
+        fitting(open_file(path, network.module), network.module, subject=path.name)
         return None
 
     def _read(
@@ -145,8 +146,8 @@ class Artefact:
             if how.static and seen:
                 recipe, near = _observed(recipe, weights.last(), model, samples)
         if recipe is not None and build(recipe.spec).needs.calibration:
-            whose = {"calibrated": "elsewhere"} if public else {}
-            spec = build(recipe.spec).model_copy(update=whose).spec()
+            whose = "elsewhere" if public else "members"
+            spec = build(recipe.spec).model_copy(update={"calibrated": whose}).spec()
             recipe = replace(recipe, spec=spec) if seen else None
         words = "; ".join(dict.fromkeys(opened.stored.values()))
         text = (

@@ -19,6 +19,7 @@ from leaq.models.nets.chemprop import chemprop_files, fill_chemprop
 from leaq.models.programs import open_program
 from leaq.models.sklearn import as_module, is_sklearn
 from leaq.models.weights import check_match
+from leaq.quantizers.files.opening import open_file
 from leaq.types import Activations, Samples
 
 COMPARED = 64
@@ -65,7 +66,7 @@ def open_released(
         return OpenedRelease(module)
     path = Path(released)
     if (program := program or open_program(path)) is None:
-        return OpenedRelease(*filled_from(path, template))
+        return OpenedRelease(*filled_from(open_file(path, template), template, subject=path.name))
     return _from_program(program, template, torch.as_tensor(samples.inputs[:COMPARED]), path.name)
 
 

@@ -9,7 +9,9 @@ from leaq.quantizers.registry import build
 from leaq.quantizers.scheme import Scheme
 
 WITH_ZEROS = " with zero points"
-TOLD = frozenset({"GGUF", "OpenVINO", "compressed-tensors", "int8", "torchao", "torch.ao", "bitsandbytes", "quanto"})
+TOLD = frozenset(
+    {"GGUF", "OpenVINO", "compressed-tensors", "int8", "torchao", "torch.ao", "bitsandbytes", "quanto", "leaq"}
+)
 """Producers whose files say wholly what their weights went through: the first quantizer of such a form."""
 HALVES = ("float16", "bfloat16")
 
@@ -179,6 +181,7 @@ def _exported(rest: str) -> Iterator[str]:
 
 _MAKERS: Mapping[str, Callable[[str], Iterator[str]]] = {
     "": lambda _: iter(HALVES),
+    "leaq": lambda spec: iter((spec,)),
     "GGUF": lambda kind: iter((f"gguf(type={kind})",)),
     "compressed-tensors": _compressed,
     "GPTQ": _words,

@@ -113,7 +113,7 @@ def unpack(path: Path | str) -> tuple[Checkpoints, str]:
     batch = tuple(json.loads(metadata["batch"]))
     roles: dict[str, Role] = json.loads(metadata["roles"])
     params = {name: tensors[name] for name in roles if name in tensors}
-    for name, item in json.loads(metadata["quantized"]).items():
+    for name, item in packed_with(metadata).items():
         rule = build(item["quantizer"])
         shape, models = item["shape"], prod(batch)
         codes = unpack_codes(tensors[f"{name}.codes"], rule, prod(shape)).reshape(models, *shape)
@@ -122,6 +122,12 @@ def unpack(path: Path | str) -> tuple[Checkpoints, str]:
     return Checkpoints(
         {name: params[name] for name in roles}, roles, batch, activations=_read_activations(metadata, tensors, batch)
     ), metadata["quantizer"]
+
+
+def packed_with(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what each quantized parameter of a packed file is: its quantizer, shape, type and the names of scales."""
+    found: dict[str, Any] = json.loads(metadata["quantized"])
+    return found
 
 
 def _told(how: Activations | None) -> dict[str, Any] | None:

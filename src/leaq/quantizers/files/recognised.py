@@ -137,7 +137,10 @@ class _Maker:
         told = name_of(named_by(main)) if self.again else ""  # chance may leave a file as it is under other rules
         best = min(whole, key=lambda one: (name_of(one.spec) != told != "", one.share < 1, len(one.spec)), default=None)
         recipe = best or self._calibrated(main)
-        return recipe and replace(recipe, ranges=_OBSERVED.get(main.partition(" ")[0], "minmax"))
+        if recipe is None:
+            return None
+        chosen = recipe.calibrated or build(recipe.spec).needs.calibration
+        return replace(recipe, calibrated=chosen, ranges=_OBSERVED.get(main.partition(" ")[0], "minmax"))
 
     def _calibrated(self, main: str) -> Recipe | None:
         """Return the quantizer of a form whose codes are chosen on records, where the other weights' ways are known."""
@@ -205,6 +208,8 @@ class _Maker:
         form, tensor = self.stored.get(name, ""), self.found[name]
         if way is None:
             return float(not form and self._kept(name))
+        if way.needs.calibration:  # on records that the file does not hold
+            return 0.0
         one = Checkpoints({name: self.released.params[name]}, {name: self.released.roles[name]}, (1,))
         try:
             given = quantized(way.plan(one)[name], one).params[name][0]

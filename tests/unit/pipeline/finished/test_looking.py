@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from leaq.errors import InvalidInput, StoreError
 from leaq.models import checkpoints_of
+from leaq.models.formats import read_file
 from leaq.pipeline import AuditConfig, audit
 from leaq.pipeline.finished import files, looking, modules, running
 from leaq.pipeline.finished.looking import empty_network
@@ -180,9 +181,9 @@ def test_a_network_with_numbers_that_no_file_holds_is_built_as_it_is(place):
     empty = empty_network(network, {})
     assert all(tensor.is_meta for tensor in empty.parameters())
     path = whole(place / "m.safetensors", network())
-    filled, _ = files.filled_from(path, empty, fresh=True, mapped=True)
+    filled, _ = files.filled_from(read_file(path, empty), empty, subject="m", fresh=True, mapped=True)
     stored = checkpoints_of(filled).at(0).params
-    read = looking.read_file(path, filled).weights
+    read = read_file(path, filled).weights
     assert all(torch.equal(tensor, read[name]().value) for name, tensor in stored.items())
     assert not filled[1].num_batches_tracked.is_meta
 

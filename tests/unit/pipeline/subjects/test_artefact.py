@@ -159,7 +159,7 @@ def test_a_released_file_is_read_once_and_another_size_ends_the_audit_at_once(ta
 
     _, inside, path = released
     read, calls = opening.filled_from, []
-    monkeypatch.setattr(opening, "filled_from", lambda *args: calls.append("file") or read(*args))
+    monkeypatch.setattr(opening, "filled_from", lambda *args, **kw: calls.append("file") or read(*args, **kw))
     leaq.audit(table, recipe=overfit, released=path, members=inside, **quick(replicates=4, quantizers="none"))
     assert calls == ["file"]
 
