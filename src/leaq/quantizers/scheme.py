@@ -3,8 +3,7 @@
 A scheme turns each quantizable weight tensor into integer codes and a few scales, and back. It defines four small
 functions on stacked tensors ``(b, *shape)`` (``b`` models at once): `fit` (scales from weights), `encode`, `decode`
 and the number of levels. Everything else - which layers, stacks of any depth, fixed scales, calibration, bit
-counting, names - is written once: here, in `applying` (the walk over a model's parameters) and in `packing`.
-Quantizers are pure functions: the checkpoints they are given stay untouched.
+counting, names - is written once: here, in `applying` and in `packing`. Quantizers leave checkpoints untouched.
 """
 
 from __future__ import annotations
