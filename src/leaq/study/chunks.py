@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from leaq.pipeline.planning import ReleaseTables
 
 KIND = "chunk"
-_ARRAYS = ("losses", "members", "scores", "outputs", "targets", "ids", "groups", "whitebox")
-_BY_KIND = ("numbers", "told")
-_WORDS = ("task", "game", "n_train", "quantizer", "strategy", "score_kind", "pool")
 
 
 class ChunkStore:
@@ -66,11 +63,18 @@ class ChunkStore:
         write_arrays(self._folder / f"{key}.npz", content, kind=KIND, key=self._identity(key))
 
 
+def _fields(table: LossTable) -> dict[str, Any]:
+    return {item.name: getattr(table, item.name) for item in fields(table)}
+
+
 def _held(table: LossTable) -> dict[str, Any]:
     """Return the arrays of a table and of its tasks' tables, by name."""
-    held = {name: getattr(table, name) for name in _ARRAYS if getattr(table, name) is not None}
-    for name in _BY_KIND:
-        held |= {f"{name}.{kind}": values for kind, values in (getattr(table, name) or {}).items()}
+    held: dict[str, Any] = {}
+    for name, value in _fields(table).items():
+        if isinstance(value, np.ndarray):
+            held[name] = value
+        elif isinstance(value, Mapping) and name != "by_task":
+            held |= {f"{name}.{kind}": values for kind, values in value.items()}
     for at, part in enumerate(table.by_task.values()):
         held |= {f"task{at}.{name}": values for name, values in _held(part).items()}
     return held
@@ -80,7 +84,7 @@ def _head(table: LossTable) -> dict[str, Any]:
     """Return everything of a table that is no array."""
     return {
         "arrays": list(_held(table)),
-        "words": {name: getattr(table, name) for name in _WORDS},
+        "words": {name: value for name, value in _fields(table).items() if isinstance(value, str | int)},
         "flags": [asdict(flag) for flag in table.flags],
         "by_task": {name: _head(part) for name, part in table.by_task.items()},
     }
@@ -90,9 +94,12 @@ def _table(head: dict[str, Any], arrays: dict[str, Any]) -> LossTable:
     by_task = {}
     for at, (name, inner) in enumerate(head.get("by_task", {}).items()):
         by_task[name] = _table(inner, {key: arrays.pop(f"task{at}.{key}") for key in inner["arrays"]})
-    by_kind: dict[str, Any] = {}
-    for name in _BY_KIND:
-        mine = {key.partition(".")[2]: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}.")}
-        by_kind[name] = mine or None
+    held: dict[str, Any] = {}
+    for key, values in arrays.items():
+        name, _, kind = key.partition(".")
+        if kind:
+            held.setdefault(name, {})[kind] = values
+        else:
+            held[name] = values
     flags = tuple(Flag(**flag) for flag in head["flags"])
-    return LossTable(**arrays, **head["words"], **by_kind, flags=flags, by_task=by_task)
+    return LossTable(**held, **head["words"], flags=flags, by_task=by_task)
