@@ -75,12 +75,14 @@ def load(
     >>> load(pd.DataFrame({"dose": range(0, 80, 2), "y": [0, 1] * 20}), target="y").inputs.shape
     (40, 1)
     """
-    reading, source = reading or Reading(**options), as_frame_of(source)
+    reading = reading or Reading(**options)
+    if not isinstance(source, str | Path):
+        source = as_frame_of(source)
     if reading.target is None and reading.smiles is None and (texts := texts_in(source)) is not None:
         return _from_texts(texts, members, name=Path(source).stem if isinstance(source, str | Path) else "texts")
-    if in_memory(source):
-        return _from_memory(source, reading, members)
     if not isinstance(source, str | Path):
+        if in_memory(source):
+            return _from_memory(source, reading, members)
         raise InvalidInput(
             "A source of records must be a name, a file, a data frame or a pair (X, y). "
             f"Found {type(source).__name__}{f' of {len(source)}' if isinstance(source, list | tuple) else ''}."
@@ -164,7 +166,7 @@ def from_table(table: SourceTable, reading: Reading, *, name: str, structure: st
     frame, flags = table.frame, table.flags
     wanted = reading.targets([str(column) for column in frame.columns]) or (None,)
     targets = [_column(frame, one, "--target", name) for one in wanted]
-    if reading.task != "regression" and (hot := one_hot(frame[targets])) is not None:
+    if len(targets) > 1 and reading.task != "regression" and (hot := one_hot(frame[targets])) is not None:
         return _of_one_hot(table, reading, hot, name=name, structure=structure)
     if len(targets) == 1 and reading.task == "auto" and is_category(frame[targets[0]]):
         reading = reading.but(task="classification")

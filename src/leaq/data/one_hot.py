@@ -20,7 +20,7 @@ def one_hot(columns: pd.DataFrame) -> "pd.Series[Any] | None":
     >>> one_hot(pd.DataFrame({"toxic": [1, 0, 1], "soluble": [1, 1, 0]})) is None
     True
     """
-    if columns.shape[1] < 2 or not all(pd.api.types.is_numeric_dtype(kind) for kind in columns.dtypes):
+    if not all(pd.api.types.is_numeric_dtype(kind) for kind in columns.dtypes):
         return None
     values = columns.to_numpy(dtype=np.float64, na_value=np.nan)
     if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all() and values.any(0).all()):

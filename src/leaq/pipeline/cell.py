@@ -183,17 +183,10 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator(*SPECIFIED, mode="before")
+    @field_validator(*SPECIFIED, "dp_sgd", mode="before")
     @classmethod
-    def _specified(cls, value: Any) -> Any:
-        return tuple(_texts(value))
-
-    @field_validator("dp_sgd", mode="before")
-    @classmethod
-    def _numbers_are_texts(cls, value: Any) -> Any:
-        items = value if isinstance(value, list | tuple) else (value,)
-        numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in items]
-        return tuple(_texts([f"{one:g}" if number else one for one, number in zip(items, numbers, strict=True)]))
+    def _specified(cls, value: Any, info: ValidationInfo) -> Any:
+        return tuple(_texts(value, numbers=info.field_name == "dp_sgd"))
 
     @model_validator(mode="before")
     @classmethod
@@ -325,12 +318,14 @@ def usual_options() -> dict[str, Any]:
     return AuditConfig(source="data").to_dict()
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield specifications from a text, an object that has one, or a list of these."""
+def _texts(value: Any, *, numbers: bool) -> Iterator[str]:
+    """Yield specifications, or numbers as texts, from a text, an object that has one, a number, or a list of these."""
     for item in value if isinstance(value, list | tuple | set | frozenset) else (value,):
         if isinstance(item, str):
             yield from split_specs(item)
         elif callable(getattr(item, "spec", None)):
             yield item.spec()
+        elif numbers and isinstance(item, int | float) and not isinstance(item, bool):
+            yield f"{item:g}"
         else:
             raise ValueError(f"each must be a specification or an object with one, and one is a {type(item).__name__}")
