@@ -25,7 +25,7 @@ import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
 from leaq.measures.argmin_counts import ArgminCounter, Bracket, batch_error, difference_bracket, leak_by_signs, parts_of
-from leaq.measures.loss_gaps import check_losses, merge_duplicates, sorted_set
+from leaq.measures.loss_gaps import check_losses, distinct_candidates, sorted_set
 from leaq.measures.rate import RateResult, rate
 from leaq.measures.resampled_sums import BLOCK, MemberSampling, Normal, SampledSets, differences, weights_of
 from leaq.seeds import stream
@@ -123,13 +123,7 @@ def finite_sample(
     """
     options = options or Options(pool=(table.pool or table.losses.shape[2]) if table.game == "pool" else 0)
     chosen = list(range(min(4, len(table.losses))) if models is None else models)
-    sets = [merge_duplicates(table.held_out(model)) for model in chosen]
-    usable = [losses for losses in sets if len(losses) > 1]
-    if not usable:
-        raise NotEnoughEvidence(
-            f"The finite-sample leak compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates "
-            f"under {table.quantizer} are the same function. Record more checkpoints or sample neighbours."
-        )
+    usable = distinct_candidates(table, chosen, what="The finite-sample leak")
     found = [leak_of(losses, table.n_train, level=level, seed=seed, options=options) for losses in usable]
     return _summary(found, table, usable, level=level, seed=seed, options=options)
 

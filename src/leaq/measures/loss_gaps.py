@@ -6,12 +6,13 @@
 Source: Aubinais, Formont, Piantanida, Gassiat (arXiv 2502.06567; AISTATS 2026).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from leaq.errors import InvalidInput, NotEnoughEvidence
-from leaq.types import Floats
+from leaq.types import Floats, LossTable
 
 SAME = 1e-6
 """Candidates whose losses differ by less than this share of the set's spread are one function (float32 rounding)."""
@@ -160,6 +161,23 @@ def _profile(between: Floats) -> Floats:
     for _ in range(2):
         of_record = np.exp(between + found[:, None]).mean(0)
         found = (np.exp(between) * of_record).mean(1)
+    return found
+
+
+def distinct_candidates(table: LossTable, models: Iterable[int], *, what: str) -> list[Floats]:
+    """Return the held-out losses of each model's different candidates, of the models that have at least two.
+
+    Raises
+    ------
+    NotEnoughEvidence
+        If no model has; `what` compares them.
+    """
+    found = [losses for model in models if len(losses := merge_duplicates(table.held_out(model))) > 1]
+    if not found:
+        raise NotEnoughEvidence(
+            f"{what} compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates under "
+            f"{table.quantizer} are the same function. Record more checkpoints or sample neighbours."
+        )
     return found
 
 

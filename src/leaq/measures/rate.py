@@ -23,7 +23,16 @@ import numpy as np
 from leaq.errors import InvalidInput, NotEnoughEvidence, counted
 from leaq.measures.chernoff import chernoff, exponents_with_doubt
 from leaq.measures.cross_fitting import alike, cross_fitted, halvings
-from leaq.measures.loss_gaps import LossGaps, exponents, gaps, merge_duplicates, rate_of, rho_of, sorted_set
+from leaq.measures.loss_gaps import (
+    LossGaps,
+    distinct_candidates,
+    exponents,
+    gaps,
+    merge_duplicates,
+    rate_of,
+    rho_of,
+    sorted_set,
+)
 from leaq.results import Curve
 from leaq.seeds import stream
 from leaq.types import Bools, Estimate, Flag, Floats, LossTable
@@ -97,13 +106,16 @@ def rate(
     True
     """
     chosen = range(len(table.losses)) if models is None else models
-    sets = [merge_duplicates(table.held_out(model)) for model in chosen]
-    usable = [losses for losses in sets if len(losses) > 1]
-    _check(table, usable)
+    usable = distinct_candidates(table, chosen, what="r")
+    fewest = min(losses.shape[1] for losses in usable)
+    if fewest < FEWEST_RECORDS:
+        raise NotEnoughEvidence(
+            f"r needs at least {FEWEST_RECORDS} held-out records a model. Found {fewest}. Bring more records."
+        )
     rng = stream(seed, "rate-intervals")
     found = _each(usable, level=level, draws=draws, n_train=table.n_train, rng=rng)
     r = _over_models([one.r for one in found], level, rng)
-    flags = _warnings(table, r, found, usable, dropped=len(sets) - len(usable))
+    flags = _warnings(table, r, found, usable, dropped=len(chosen) - len(usable))
     # The released candidate is the last one: it stays.
     thinned = [losses[::-2] for losses in usable if len(losses[::-2]) > 1]
     return RateResult(
@@ -213,19 +225,6 @@ def _halved(sets: Sequence[Floats], r: Estimate, *, level: float, draws: int, rn
     if not bands:
         return r.flagged(Flag("not-halved", "Too few candidates to leave half of them out; this is r itself."))
     return _over_models(bands, level, rng)
-
-
-def _check(table: LossTable, usable: Sequence[Floats]) -> None:
-    if not usable:
-        raise NotEnoughEvidence(
-            f"r compares at least 2 distinct candidates. All {table.losses.shape[1]} candidates under "
-            f"{table.quantizer} are the same function. Record more checkpoints or sample neighbours."
-        )
-    fewest = min(losses.shape[1] for losses in usable)
-    if fewest < FEWEST_RECORDS:
-        raise NotEnoughEvidence(
-            f"r needs at least {FEWEST_RECORDS} held-out records a model. Found {fewest}. Bring more records."
-        )
 
 
 def _warnings(

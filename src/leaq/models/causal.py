@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need, reason_of, some
-from leaq.models.causal_folder import empty_causal, open_causal_folder
+from leaq.errors import InvalidInput, StoreError, UnsupportedModel, need, reason_of
+from leaq.models.causal_folder import empty_causal, open_causal_folder, refuse_lacking
 from leaq.models.causal_gguf import open_causal_gguf, stays_in_gguf
 from leaq.types import Flag, Floats, Ints
 
@@ -75,12 +75,7 @@ def load_causal(name: str | Path, *, in_file: bool = False) -> tuple[Any, Any]:
             f"{place!r} must be a folder with a causal language model and its tokenizer, or the name of one that "
             f"can be reached. {said}"
         ) from None
-    missing = sorted(found.get("missing_keys", ()))
-    if missing:  # transformers would go on with random numbers in their place
-        raise StoreError(
-            f"{place!r} must hold every weight of the model. Missing: {some(missing)}. Save the whole model, or merge "
-            "the adapter first."
-        )
+    refuse_lacking(place, sorted(found.get("missing_keys", ())))  # transformers would put random numbers there
     return model.eval(), tokenizer
 
 

@@ -1,6 +1,7 @@
 """A causal language model that stays in its folder: each matrix is read by every operation that needs it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -48,7 +49,14 @@ def open_causal_folder(folder: Path, model: nn.Module) -> nn.Module:
         If the folder lacks a parameter.
     """
     filled_from(read_file(folder, model), model, subject=folder.name, fresh=True, mapped=True)
-    lacking = [name for name, tensor, _ in tensors_of(model) if tensor.is_meta]
-    if lacking:
-        raise StoreError(f"{folder.name!r} must hold every weight of the model. Missing: {some(lacking)}.")
+    refuse_lacking(folder.name, [name for name, tensor, _ in tensors_of(model) if tensor.is_meta])
     return model.eval()
+
+
+def refuse_lacking(name: str, lacking: Sequence[str]) -> None:
+    """Refuse a file or folder that lacks weights of its language model."""
+    if lacking:
+        raise StoreError(
+            f"{name!r} must hold every weight of the model. Missing: {some(lacking)}. Save the whole model, or merge "
+            "the adapter first."
+        )

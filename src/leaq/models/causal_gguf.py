@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from leaq.errors import StoreError, need, some
+from leaq.errors import StoreError, need
 from leaq.models.calling import exchange
+from leaq.models.causal_folder import refuse_lacking
 from leaq.models.formats.gguf_file import GgufFile, GgufTensor, let_go, open_gguf
 from leaq.models.later import Later
 
@@ -51,12 +52,7 @@ def open_causal_gguf(path: Path) -> nn.Module:
         if (name := names.get(tensor.name)) in own:
             _fill(model, name, own[name].shape, _reader(tensor, rule))
     model.tie_weights()  # type: ignore[operator]
-    lacking = [name for name, parameter in model.named_parameters() if parameter.is_meta]
-    if lacking:
-        raise StoreError(
-            f"{path.name} must hold every weight of the model. Missing: {some(lacking)}. Save the whole model, or "
-            "merge the adapter first."
-        )
+    refuse_lacking(path.name, [name for name, parameter in model.named_parameters() if parameter.is_meta])
     return model.eval()
 
 

@@ -47,7 +47,7 @@ def test_a_file_that_lacks_a_weight_is_named(tmp_path):
 
     path, *_ = written(tmp_path, model=Lacking())
     with pytest.raises(
-        StoreError, match="m.gguf must hold every weight of the model. Missing: model.layers.1.mlp.down"
+        StoreError, match="'m.gguf' must hold every weight of the model. Missing: model.layers.1.mlp.down"
     ):
         open_causal_gguf(path)
 
