@@ -71,13 +71,15 @@ def decide_command(
 
         leaq decide runs/x --all --metric rmse --max-metric 3
     """
-    from leaq.decisions.gating import SUITE, write_junit
+    from leaq.decisions.gating import SUITE, check_limits, write_junit
     from leaq.study import Store
     from leaq.system.files import writable_place
 
     if junit is not None:
         writable_place(junit, over=SUITE)
     results = Store(run).summaries()
+    if limits.given:
+        check_limits(results, limits)
     found = _recommended(results, max_drop, level, needed=not limits.given or not (quantizer or every))
     verdict = None
     if limits.given:

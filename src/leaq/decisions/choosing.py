@@ -14,8 +14,9 @@ from math import isfinite
 import numpy as np
 
 from leaq.decisions.evidence import Evidence, collected
+from leaq.decisions.limits import checked_drop
 from leaq.decisions.standing import contends, cost, is_baseline, leak, reference, start_budget, useful
-from leaq.errors import InvalidInput, NotEnoughEvidence
+from leaq.errors import NotEnoughEvidence
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric, metric_named
 from leaq.stats.intervals import normal_quantile
@@ -196,10 +197,9 @@ class Chooser:
         Raises
         ------
         InvalidInput
-            If the budget is negative or no number.
+            If the budget is negative, no number, or more than there is of the metric.
         """
-        if not 0 <= budget < np.inf:
-            raise InvalidInput(f"The largest acceptable drop must be 0 or more. Found {budget!r}.")
+        checked_drop(budget, metric_named(self.metric))
         counted = self.costing(cautious=cautious)
         within = counted <= budget + 1e-12  # full precision always is: it costs nothing and has skill
         kept = np.flatnonzero(within)
@@ -265,14 +265,9 @@ def recommend(
     --------
     ``recommend([leaq.audit("breast_cancer")], 0.02)[0].chosen``
     """
+    for key in sorted({result.primary_metric for result in results}):  # before whether anything can be chosen
+        checked_drop(0.0 if budget is None else budget, metric(key))
     found = choosers(results, level=level, seed=seed)
-    for one in found:
-        low, high = metric_named(one.metric).bounds
-        if budget is not None and budget > high - low:
-            raise InvalidInput(
-                f"The largest acceptable drop of {one.metric} must be at most {high - low:g}, which is all there is. "
-                f"Found {budget:g}. Per cent are hundredths: 2 % is 0.02."
-            )
     return [one.at(one.budget if budget is None else budget) for one in found]
 
 

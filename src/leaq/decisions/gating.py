@@ -87,7 +87,7 @@ def gate(results: Sequence[CellResult], limits: Limits, *, quantizers: Sequence[
     InvalidInput
         If no limit is given, a limit is against the metric's direction, or a name is not known.
     """
-    _check(results, limits)
+    check_limits(results, limits)
     rows = [row for result in results for row in (*result.rows, *result.together)]
     chosen = {row.quantizer for name in quantizers for row in rows_named(rows, name)}
 
@@ -141,8 +141,8 @@ def _reasons(group: Sequence["_Limit"]) -> tuple[str, ...]:
     return tuple(one.reason for one in group if one.reason)
 
 
-def _check(results: Sequence[CellResult], limits: Limits) -> None:
-    """Refuse limits that say nothing, or that would let the worse models pass."""
+def check_limits(results: Sequence[CellResult], limits: Limits) -> None:
+    """Refuse limits that say nothing, or that would let the worse models pass, with `InvalidInput`."""
     if not limits.given:
         raise InvalidInput("A gate needs a limit. Found none. Give --max-advantage, --min-metric or --max-metric.")
     parse_attacks(limits.require)

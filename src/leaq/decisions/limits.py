@@ -5,6 +5,8 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from leaq.config import Config
+from leaq.errors import InvalidInput
+from leaq.results.metrics import Metric
 
 TITLE = "Limits, for CI: exit code 1 if one is not kept"
 
@@ -36,3 +38,28 @@ class Limits(Config):
     def given(self) -> bool:
         """Whether there is any limit."""
         return any(one is not None for one in (self.max_advantage, self.min_metric, self.max_metric))
+
+
+def checked_drop(drop: float, metric: Metric) -> float:
+    """Return by how much a metric may fall, if that is a number from 0 to all there is of it.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not.
+
+    Examples
+    --------
+    >>> from leaq.results.metrics import metric
+    >>> checked_drop(0.02, metric("roc_auc"))
+    0.02
+    """
+    low, high = metric.bounds
+    if not 0 <= drop < float("inf"):
+        raise InvalidInput(f"The largest acceptable drop must be 0 or more. Found {drop!r}. Give e.g. 0.02.")
+    if drop > high - low:
+        raise InvalidInput(
+            f"The largest acceptable drop of {metric.name} must be at most {high - low:g}, which is all there is. "
+            f"Found {drop:g}. Per cent are hundredths: 2 % is 0.02."
+        )
+    return drop

@@ -48,6 +48,17 @@ def test_limits_judge_the_choice_and_nothing_else(folder):
     assert "FAIL  a (ecfp4, seed 0), sign" in failed.stdout
 
 
+def test_wrong_limits_are_named_before_that_no_model_predicts(tmp_path):
+    store = Store.open(tmp_path / "run", small())
+    rows = [row(name, 0.1, 0.5, flags=("no-skill",)) for name in ("none", "sign")]
+    store.save("x-0123456789abcdef-fedcba9876543210", cell(rows))
+    store.write_table()
+    for option, value, said in (("--max-leak", 5, "an advantage lies"), ("--max-drop", 5, "must be at most 1")):
+        found = run("decide", tmp_path / "run", option, value)
+        assert found.exit_code == 2
+        assert said in " ".join(found.stderr.split())
+
+
 def test_all_and_named_quantizers_are_judged_as_asked(folder):
     words = ("--max-leak", 0.25, "--require", "none")
     assert run("decide", folder, *words, "--all").exit_code == 1

@@ -141,6 +141,9 @@ def test_cells_without_skill_in_full_precision_are_left_out_and_counted():
     assert "1 more left out: no skill in full precision" in recommendation_words(found)
     with pytest.raises(NotEnoughEvidence, match="models that predict something. Found none in 1 cell"):
         recommend([hopeless], 0.02)
+    for wrong in (-1, 2, float("nan")):  # whatever the models are
+        with pytest.raises(InvalidInput, match="The largest acceptable drop"):
+            recommend([hopeless], wrong)
 
 
 def test_where_nothing_is_within_the_budget_the_nearest_is_named():

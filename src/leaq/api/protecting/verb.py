@@ -19,6 +19,7 @@ import numpy as np
 
 from leaq.api.protecting.choosing import ATTACK, Tried, search
 from leaq.api.protecting.parts import Parts
+from leaq.decisions.limits import checked_drop
 from leaq.decisions.standing import BUDGET
 from leaq.errors import InvalidInput
 from leaq.pipeline import audit_samples
@@ -146,6 +147,7 @@ def protect(
     with limited_threads(config.threads):
         samples, config = prepare(_standardised_publicly(config), progress=progress)
         parts = Parts.of(samples, config)
+        checked_drop(max_drop, metric(parts.metric))
         # The search is of models trained as a released file was, without the file.
         unreleased = config.but(released="", members="")
         tried = search(unreleased, parts.unreleased, max_drop=max_drop, folder=folder, progress=progress)

@@ -58,6 +58,7 @@ def test_other_options_want_another_folder(protected):
     ("wrong", "said"),
     [
         ({"max_drop": -0.1}, "max_drop must be 0 or more"),
+        ({"max_drop": 2}, "must be at most 1, which is all there is. Found 2. Per cent are hundredths"),
         ({"max_drop": float("nan")}, "max_drop must be 0 or more"),
         ({"game": "calibration"}, "Found another game"),
         ({"together": ("sign + uniform(bits=2)",)}, "several releases"),
