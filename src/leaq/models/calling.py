@@ -4,16 +4,18 @@ The module lends its architecture and stays the user's: each place that holds a 
 under two names is one place), buffers are lent as copies, and the attributes a forward pass writes are put back.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from leaq.errors import UnsupportedModel
 from leaq.models.contents import contents_of
 
+HALVES = (torch.float16, torch.bfloat16)
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
 """Modules that hold another one as `module` and do in evaluation mode what it does."""
 
@@ -135,7 +137,31 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
     lent = _renormalised(module, places(module, own))
     if not lent:
         return output_tensor(module(*args, **kwargs))
-    return output_tensor(torch.func.functional_call(module, lent, args, kwargs, tie_weights=False))
+    return output_tensor(run_lent(module, lent, args, kwargs))
+
+
+def run_lent(module: nn.Module, lent: dict[str, Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a module with tensors lent to its places; where half-precision ones are lent in 32 bits, casts are to 32."""
+    with _Widened() if _is_widened(module, lent.values()) else nullcontext():
+        return torch.func.functional_call(module, lent, args, kwargs, tie_weights=False)
+
+
+class _Widened(TorchFunctionMode):
+    """Where half-precision weights are lent in 32 bits, lets a forward method that casts to half cast to 32 bits."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.half, Tensor.bfloat16):
+            return args[0].float()
+        args = tuple(torch.float32 if isinstance(one, torch.dtype) and one in HALVES else one for one in args)
+        named = dict(kwargs or {})
+        if named.get("dtype") in HALVES:
+            named["dtype"] = torch.float32
+        return func(*args, **named)
+
+
+def _is_widened(module: nn.Module, lent: Iterable[Tensor]) -> bool:
+    own = (*module.parameters(), *module.buffers())
+    return any(tensor.dtype in HALVES for tensor in own) and not any(tensor.dtype in HALVES for tensor in lent)
 
 
 def _renormalised(module: nn.Module, lent: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -167,7 +193,7 @@ def _written(module: nn.Module, params: Mapping[str, Tensor]) -> Iterator[None]:
 def full_precision(value: Any) -> Any:
     """Widen half-precision tensors to 32 bits, wherever they stand in a nest of containers."""
     if isinstance(value, Tensor):
-        return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+        return value.float() if value.dtype in HALVES else value
     if isinstance(value, Mapping):
         return {key: full_precision(item) for key, item in value.items()}
     return tuple(full_precision(item) for item in value) if isinstance(value, tuple | list) else value

@@ -174,6 +174,16 @@ def parameter_doubts(module: nn.Module) -> tuple[Flag, ...]:
     return tuple(_doubts(module, len(half), roles, counts))
 
 
+def refuse_sparse(module: nn.Module) -> None:
+    """Refuse weights in a sparse layout, which nothing rounds or compares, with `UnsupportedModel`."""
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if not is_lazy(tensor) and tensor.layout != torch.strided:
+            raise UnsupportedModel(
+                f"The model must hold dense weights. {name!r} is in the layout {tensor.layout}. Give it as "
+                "weight.to_dense(), zeros included; torch.nn.functional.linear multiplies with it."
+            )
+
+
 def _doubts(module: nn.Module, half: int, roles: Mapping[str, Role], counts: Mapping[str, int]) -> Iterator[Flag]:
     if shared := shared_names(module):
         pairs = ", ".join(f"{second} = {first}" for second, first in list(shared.items())[:3])

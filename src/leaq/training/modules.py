@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.models.calling import as_given, evaluating, output_tensor, places
+from leaq.models.calling import as_given, evaluating, output_tensor, places, run_lent
 from leaq.models.modules import ModuleModel
 from leaq.models.roles import role_of
 from leaq.models.several import entry_losses
@@ -286,7 +286,7 @@ class StackedModule:
 
     def _call(self, params: dict[str, Tensor], inputs: Any, *, axes: int) -> Tensor:
         lent = places(self._skeleton, params)
-        outputs = output_tensor(functional_call(self._skeleton, lent, (self.as_inputs(inputs),), tie_weights=False))
+        outputs = output_tensor(run_lent(self._skeleton, lent, (self.as_inputs(inputs),), {}))
         return self._shaped(outputs, axes=axes)
 
     def _shaped(self, outputs: Tensor, *, axes: int) -> Tensor:

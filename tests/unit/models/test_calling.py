@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import leaq
 from leaq.models import ModuleModel, checkpoints_of
 from leaq.models.calling import call, evaluating, places
 from tests.unit.pipeline.finished.models import audit_finished, noisy
@@ -220,3 +221,47 @@ def test_a_random_model_is_named_as_that_and_never_accepted_by_luck():
         with pytest.raises(UnsupportedModel, match="random in evaluation mode: two runs on the same 30 records"):
             audit_finished(Rarely(), (x[:30], y[:30]), (x[30:], y[30:]), quantizers="none", draws=20)
     assert np.isfinite(x).all()
+
+
+class CastsItself(nn.Module):
+    """A half-precision network whose forward method casts what it is given, in the several ways there are."""
+
+    def __init__(self, cast):
+        super().__init__()
+        self.net, self.cast = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2)).bfloat16(), cast
+
+    def forward(self, x):
+        return self.net(self.cast(x)).float()
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        lambda x: x.bfloat16(),
+        lambda x: x.to(torch.bfloat16),
+        lambda x: x.to(dtype=torch.bfloat16),
+        lambda x: torch.as_tensor(x, dtype=torch.bfloat16),
+    ],
+)
+def test_where_halves_are_lent_in_32_bits_casts_to_half_are_casts_to_32(cast):
+    module, x = CastsItself(cast), torch.randn(5, 6)
+    lent = {name: tensor.detach().float() for name, tensor in module.named_parameters()}
+    wide = copy.deepcopy(module.net).float()
+    torch.testing.assert_close(call(module, lent, x), wide(x))
+    stacked = {name: tensor[None].expand(3, *tensor.shape) for name, tensor in lent.items()}
+    together = torch.func.vmap(lambda one: call(module, one, x))(stacked)
+    torch.testing.assert_close(together[1], wide(x))
+    assert module(x).dtype == torch.float32  # outside, it casts as ever
+    assert torch.equal(module(x), module.net(x.bfloat16()).float())
+
+
+def test_a_half_precision_network_that_casts_itself_is_audited_finished_and_by_a_recipe():
+    x, y = noisy()
+    row = audit_finished(CastsItself(lambda x: x.half()), (x[:60], y[:60]), (x[60:], y[60:]), quantizers=()).rows[0]
+    assert np.isfinite(row.metrics["loss"].value)
+
+    def train(records, seed):
+        return CastsItself(lambda x: x.bfloat16())
+
+    found = leaq.audit((x, y), recipe=train, quantizers="none", replicates=4)
+    assert np.isfinite(found.rows[0].metrics["accuracy"].value)

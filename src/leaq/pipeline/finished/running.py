@@ -16,7 +16,7 @@ from leaq.evaluation.batches import Batch, cut, leaves, mapped, move, shapes_of
 from leaq.models import ModuleModel, checkpoints_of, evaluating
 from leaq.models.calling import call, full_precision
 from leaq.models.formats.packed import has_packed_layers
-from leaq.models.roles import tensors_of
+from leaq.models.roles import refuse_sparse, tensors_of
 from leaq.pipeline.finished.records import Records
 from leaq.types import Flag
 from leaq.types.later import is_later
@@ -59,6 +59,7 @@ def run_first(
     def first_of(records: Records) -> Batch:
         return records.batches[0] if rows is None else cut(records.batches[0], rows)[0]
 
+    refuse_sparse(model.module)
     first = first_of(members)
     try:
         outputs = _run_copies(model, first, lent=lent)

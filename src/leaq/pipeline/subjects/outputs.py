@@ -11,6 +11,7 @@ from leaq.errors import InvalidInput, LeaqError, UnsupportedModel
 from leaq.evaluation.outputs import last_operation, logits_of, read_outputs
 from leaq.evaluation.repeating import refuse_random
 from leaq.models.calling import call, evaluating
+from leaq.models.roles import refuse_sparse
 from leaq.training.modules import StackedModule, embeds
 from leaq.types import Samples
 from leaq.types.tasks import Layout, TaskSpec
@@ -83,6 +84,7 @@ def _ran(module: nn.Module, samples: Samples) -> tuple[Tensor, Tensor]:
     InvalidInput, UnsupportedModel
         If they are not.
     """
+    refuse_sparse(module)
     probe = probe_of(module, samples)
     probe = probe.long() if embeds(module) else probe
 

@@ -308,3 +308,19 @@ def test_results_beside_the_one_that_is_read_are_said(form, said):
     texts = [flag.text for flag in flags if flag.code == "first-of-several"]
     assert len(texts) == bool(said)
     assert all(said in text for text in texts)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+def test_sparse_weights_are_named_with_the_way_out(layout):
+    class Sparse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.weight = nn.Linear(6, 2), nn.Parameter(getattr(torch.eye(6), layout)())
+
+        def forward(self, x):
+            return self.net(torch.sparse.mm(self.weight, x.T).T)
+
+    members, others = halves(d=6)
+    with pytest.raises(UnsupportedModel, match=r"'weight' is in the layout torch.sparse_.*weight.to_dense\(\)"):
+        audit_finished(Sparse(), members, others, quantizers=())
