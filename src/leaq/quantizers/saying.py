@@ -1,9 +1,11 @@
 """What is said of a quantizer: its label, its description, and the doubts its numbers carry."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leaq.errors import InvalidInput, some
 from leaq.quantizers.mixed_precision import others_of
-from leaq.types import Flag
+from leaq.types import Checkpoints, Flag
 
 if TYPE_CHECKING:
     from leaq.quantizers.scheme import Scheme
@@ -30,7 +32,30 @@ LEVELS = {
     "sign": "lie around 0, and from 0 up where nothing is negative",
     "free": "go from the lowest to the highest number",
 }
+PARAMETRISED = (
+    " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
+    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
+)
 ENDS = {"int8": "is rounded to 8 bits per channel", "full": "stays in full precision"}
+
+
+def nothing_left(scheme: "Scheme", checkpoints: Checkpoints, weights: Sequence[str]) -> InvalidInput:
+    """Return why a quantizer has nothing to quantize in a model, with the way out."""
+    text = (
+        f"{scheme.spec()}: the model must have a {', '.join(sorted(scheme.roles))} weight to quantize. Found "
+        f"{len(weights)} weights in all, none left after first={scheme.first}, last={scheme.last}."
+    )
+    axes = len(checkpoints.batch) + 2
+    bare = [
+        name for name, role in checkpoints.roles.items() if role == "other" and checkpoints.params[name].ndim >= axes
+    ]
+    if any(".parametrizations." in name for name in checkpoints.roles):
+        text += PARAMETRISED
+    elif bare and not weights:
+        text += (
+            f" {some(bare)}, of no layer that is known, are left as they are: put each into an nn.Linear or the like."
+        )
+    return InvalidInput(text)
 
 
 def warnings_of(scheme: "Scheme", source: str) -> tuple[Flag, ...]:

@@ -22,7 +22,7 @@ from leaq.quantizers.calibration import RECORDS, Calibration, Inputs, fit_state
 from leaq.quantizers.mixed_precision import apart, others_of
 from leaq.quantizers.observing import Ranges, observed
 from leaq.quantizers.registry import build
-from leaq.quantizers.saying import described, label_of, warnings_of
+from leaq.quantizers.saying import described, label_of, nothing_left, warnings_of
 from leaq.results import Size
 from leaq.types import Activations, Checkpoints, Flag, Role
 from leaq.types.activations import Outputs, ZeroPoint
@@ -30,11 +30,6 @@ from leaq.types.activations import Outputs, ZeroPoint
 __all__ = ["WEIGHTS", "Bits", "Fitted", "Needs", "Scales", "Scheme", "quantizable"]
 
 EIGHT_BIT = "uniform(bits=8)"
-
-_PARAMETRISED = (
-    " Weights that a parametrisation computes (weight_norm) are released once they are baked in: "
-    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')."
-)
 
 EndLayer = Literal["same", "int8", "full"]
 Refit = Literal["off", "last", "layers", "outputs"]
@@ -346,12 +341,7 @@ class Scheme(Named):
                 chosen[name] = build(EIGHT_BIT)
         chosen = apart(self.others, chosen, checkpoints, weights) if self.others else chosen
         if not chosen:
-            raise InvalidInput(
-                f"{self.spec()}: the model must have a {', '.join(sorted(self.roles))} weight to quantize. Found "
-                f"{len(weights)} weights in all, none left after first={self.first}, last={self.last}."
-                + _PARAMETRISED
-                * any(".parametrizations." in name for name in checkpoints.roles)
-            )
+            raise nothing_left(self, checkpoints, weights)
         if self.bias in ("float16", "int8"):
             rule = build("float16" if self.bias == "float16" else EIGHT_BIT)
             chosen |= {name: rule for name, role in checkpoints.roles.items() if role == "bias"}

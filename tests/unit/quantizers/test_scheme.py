@@ -102,6 +102,9 @@ def test_no_weights_is_refused():
     only = Checkpoints({"scale": torch.ones(1, 2)}, {"scale": "norm"}, (1,))
     with pytest.raises(InvalidInput, match="must have a conv1d, conv2d, embedding, linear weight to quantize. Found 0"):
         build("uniform(bits=4)")(only)
+    bare = Checkpoints({"first": torch.ones(1, 2, 2), "b": torch.ones(1, 2)}, {"first": "other", "b": "other"}, (1,))
+    with pytest.raises(InvalidInput, match=r"Found 0 .* first, of no layer that is known.* into an nn.Linear"):
+        build("sign")(bare)
 
 
 def test_biases_in_half_precision():
