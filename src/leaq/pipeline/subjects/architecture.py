@@ -100,11 +100,11 @@ def network_named(model: str) -> Net | None:
     return None if not model or is_code(model) or model.endswith(IN_MEMORY) else NETS.build(model)
 
 
-def _asked(config: AuditConfig, given: Given) -> Architecture | None:
+def _asked(config: AuditConfig, given: Given) -> Architecture:
     make = given.model
-    if make is None and config.model:
+    if make is None:
         make = network_named(config.model) or user_function(config.model, what="model")
-    return None if make is None else Architecture(make, config.training, config.seed)
+    return Architecture(make, config.training, config.seed)
 
 
-SUBJECT = Kind(_asked, place=40)
+SUBJECT = Kind(_asked, place=40, options=("model",))

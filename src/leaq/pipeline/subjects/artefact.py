@@ -280,4 +280,4 @@ def _asked(config: AuditConfig, given: Given) -> Artefact | None:
     return Artefact(released, shadows)
 
 
-SUBJECT = Kind(_asked, place=10)
+SUBJECT = Kind(_asked, place=10, options=("released", "members"))

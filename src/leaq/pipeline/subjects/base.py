@@ -87,7 +87,9 @@ class Kind:
     ----------
     asked : returns the subject where a configuration, with what is in memory beside it, asks for this kind; else None.
     place : kinds of a lower one are asked first.
+    options : by which it is asked for, named or in memory; where there are none, it is always asked.
     """
 
     asked: Callable[[AuditConfig, Given], Subject | None]
     place: int = 0
+    options: tuple[str, ...] = ()

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from leaq.config import modules_in
 from leaq.errors import InvalidInput
-from leaq.pipeline.cell import AuditConfig, FinishedModel
+from leaq.pipeline.cell import AuditConfig, FinishedModel, Origin
 from leaq.pipeline.subjects.architecture import network_named
 from leaq.pipeline.subjects.base import Kind, Subject
 from leaq.pipeline.subjects.given import Given
 from leaq.system.files import sha256_within
 from leaq.system.usercode import code_of, is_code
+
+ORIGINS = tuple(Origin.model_fields)
+"""Options that say where models come from."""
 
 
 @cache
@@ -34,7 +37,10 @@ def subject_of(config: AuditConfig, given: Given | None = None) -> Subject:
         raise InvalidInput(
             "A network is trained by leaq (model) or by yourself (recipe). Found both. Name one of them."
         )
-    return next(found for kind in _kinds() if (found := kind.asked(config, given or Given())) is not None)
+    given = given or Given()
+    named = {one for one in ORIGINS if getattr(config, one) or getattr(given, one) is not None}
+    kinds = (kind for kind in _kinds() if not kind.options or named.intersection(kind.options))
+    return next(found for kind in kinds if (found := kind.asked(config, given)) is not None)
 
 
 def _refuse_finished(config: AuditConfig) -> None:
@@ -60,7 +66,7 @@ def embedder_of(config: AuditConfig, kind: str, given: Given | None = None) -> s
     InvalidInput
         If a network of leaq's reads molecules, and the records are none.
     """
-    net = network_named(config.model) if given is None or given.model is None else None
+    net = network_named(config.model) if config.model and (given is None or given.model is None) else None
     if net is not None and kind != "smiles":
         raise InvalidInput(f"{net.spec()} reads molecules. Found a table of numbers; name its SMILES column.")
     if config.embedder != "auto":

@@ -86,4 +86,4 @@ def _asked(config: AuditConfig, given: Given) -> Ensembles | None:
     return Ensembles(Architecture(net, config.training, config.seed), net.ensemble)
 
 
-SUBJECT = Kind(_asked, place=30)
+SUBJECT = Kind(_asked, place=30, options=("model",))

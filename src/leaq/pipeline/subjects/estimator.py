@@ -26,4 +26,4 @@ def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:
 
 
 # After a released file, which asks for its own shadow models; before a recipe that is called.
-SUBJECT = Kind(_asked, place=15)
+SUBJECT = Kind(_asked, place=15, options=("recipe",))

@@ -192,11 +192,9 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _asked(config: AuditConfig, given: Given) -> OwnTraining | None:
-    train = given.recipe
-    if train is None and config.recipe:
-        train = user_function(config.recipe, what="recipe")
-    return None if train is None else OwnTraining(train, config.seed)
+def _asked(config: AuditConfig, given: Given) -> OwnTraining:
+    train = user_function(config.recipe, what="recipe") if given.recipe is None else given.recipe
+    return OwnTraining(train, config.seed)
 
 
-SUBJECT = Kind(_asked, place=20)
+SUBJECT = Kind(_asked, place=20, options=("recipe",))
