@@ -204,8 +204,6 @@ def _linear(estimator: Any, kind: str) -> nn.Module:
 
 
 def _layer(weight: Any, bias: Any) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor(np.asarray(weight, dtype=np.float64)))
-        layer.bias.copy_(torch.tensor(np.asarray(bias, dtype=np.float64)))
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")  # which draws no numbers
+    layer.weight, layer.bias = (nn.Parameter(torch.tensor(np.asarray(one, dtype=np.float64))) for one in (weight, bias))
     return layer

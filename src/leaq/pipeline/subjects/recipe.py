@@ -59,20 +59,22 @@ class OwnTraining:
 
     def train(self, samples: Samples, members: Bools, *, which: slice, progress: Progress) -> Trained:
         """Call the recipe for the models `which`."""
-        made, said = [], Counter[str]()
+        made, said, unread = [], Counter[str](), False
         for done, (number, inside) in enumerate(zip(range(which.start, which.stop), members, strict=True), start=1):
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                made.append(self._one(samples.take(inside), number))
+                made.append(self._one(records := _Watched.of(samples.take(inside)), number))
+            unread = unread or not records.looked
             said.update({f"{one.category.__name__}: {one.message}" for one in caught})
             progress("training", done, len(members))
         module, _, tokenizer = made[0]
         weights = stacked_weights([checkpoints for _, checkpoints, _ in made])
+        flags = (*self._warnings(made, said), *[UNREAD] * unread)
         if not samples.text:
-            return Trained(as_stacked_model(module, samples), weights, self._warnings(made, said))
+            return Trained(as_stacked_model(module, samples), weights, flags)
         model = LanguageModel(module, tokenizer, tuple(samples.inputs))
         model.check()
-        return Trained(model, weights, (*self._warnings(made, said), *model.flags))
+        return Trained(model, weights, (*flags, *model.flags))
 
     def _one(self, records: Samples, number: int) -> Made:
         seed = int(stream(self.seed, "recipe", number).integers(2**31))
@@ -97,6 +99,31 @@ class OwnTraining:
             text = "The recipe returned the released weights alone: no candidates along training, so r is not computed."
             flags.append(Flag("no-checkpoints", text))
         return tuple(flags)
+
+
+UNREAD = Flag(
+    "records-unread",
+    "The recipe looked at neither inputs nor ids of the records it was given. What it trained on then does not depend "
+    "on who is a member, so that no attack can find any: train on records.inputs and records.targets.",
+)
+
+
+class _Watched(Samples):
+    """Records that know whether anybody looked at which ones they are, copies and pickles included."""
+
+    looked: bool
+
+    @classmethod
+    def of(cls, samples: Samples) -> "_Watched":
+        """Return the same records, at which nobody looked."""
+        watched = object.__new__(cls)
+        object.__getattribute__(watched, "__dict__").update(vars(samples), looked=False)
+        return watched
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("inputs", "ids", "__dict__", "__getstate__"):
+            object.__getattribute__(self, "__dict__")["looked"] = True
+        return object.__getattribute__(self, name)
 
 
 def _of_texts(found: Any) -> Made:

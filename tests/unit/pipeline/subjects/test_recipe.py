@@ -1,4 +1,6 @@
 import copy
+import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,8 +13,10 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import leaq
+from leaq.data import load
 from leaq.errors import InvalidInput, UnsupportedModel
-from leaq.types import Checkpoints, NotComputed
+from leaq.pipeline.subjects.recipe import OwnTraining
+from leaq.types import Checkpoints, NotComputed, silent
 from tests.unit.pipeline.subjects.cases import N, leak, net, overfit, quick
 
 
@@ -46,6 +50,35 @@ def test_the_same_seed_gives_the_same_numbers_and_leaves_the_generators_alone(ta
     first, again = (leaq.audit(table, recipe=drawn, **quick(replicates=4)) for _ in range(2))
     assert np.random.get_state()[1][0] == before  # noqa: NPY002
     assert first.rows[0].metrics == again.rows[0].metrics
+
+
+def test_a_recipe_that_looks_at_none_of_its_records_is_doubted(table):
+    pool = load(table, target="y")
+    members = np.arange(2 * len(pool)).reshape(2, -1) % 2 == 0
+
+    def everything(records, seed):
+        assert len(records) < len(pool)
+        return overfit(pool, seed, steps=2)
+
+    def joined(records, seed):
+        return overfit(pool.take(np.isin(pool.ids, records.ids)), seed, steps=2)
+
+    def through(way):
+        return lambda records, seed: overfit(way(records), seed, steps=2)
+
+    ways = (copy.copy, copy.deepcopy, lambda records: pickle.loads(pickle.dumps(records)), replace)
+    for recipe, doubted in ((everything, True), (joined, False), *((through(way), False) for way in ways)):
+        made = OwnTraining(recipe, 0).train(pool, members, which=slice(0, 2), progress=silent)
+        assert ("records-unread" in {flag.code for flag in made.flags}) is doubted
+
+
+def test_converting_an_estimator_draws_no_numbers(table):
+    def logistic(records, _seed):
+        return LogisticRegression().fit(records.inputs, records.targets)
+
+    before = torch.get_rng_state()
+    leaq.audit(table, recipe=logistic, **quick(replicates=4))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_scikit_learn_networks_are_read_with_the_scalers_in_front_of_them(table, rng):
