@@ -1,8 +1,13 @@
 """Do a classifier's outputs stand in the order of the labels? Otherwise every loss is that of another class."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from leaq.types import Bools, Flag, Floats, Ints, LossTable
+from leaq.types import Flag, Floats, Ints, LossTable
+
+ORDER = "order"
+"""What `picked` gives, where outputs themselves are not kept."""
 
 SURE = 4.0
 """Standard errors by which another order must be better on records that did not choose it."""
@@ -19,7 +24,8 @@ def class_order_doubt(table: LossTable) -> tuple[Flag, ...]:
 
     Parameters
     ----------
-    table : of a classification, with outputs (s, n, k) and class codes (n,); anything else is in order.
+    table : of a classification, with outputs (s, n, k), or what they told, and class codes (n,); anything else is in
+        order.
 
     Examples
     --------
@@ -32,16 +38,16 @@ def class_order_doubt(table: LossTable) -> tuple[Flag, ...]:
     >>> class_order_doubt(LossTable(losses, members, outputs=turned, **facts))[0].text[:54]
     'Outputs go with labels in another order (label 0 with '
     """
-    if table.task != "classification" or table.outputs is None or table.targets is None:
+    kept = (table.told or {}).get(ORDER)
+    counts = sum(picked(table) if kept is None else kept)
+    if isinstance(counts, int):
         return ()
-    k, models = table.outputs.shape[-1], len(table.outputs)
-    labels = np.tile(np.asarray(table.targets).astype(np.int64), models)
-    judging = np.tile(np.arange(len(table.targets)) // 2 % 2 == 1, models)
-    largest, smallest = (pick(table.outputs, axis=-1).reshape(-1) for pick in (np.argmax, np.argmin))
-    order = _best(_shares(largest[~judging], labels[~judging], k))
-    moved = order != np.arange(k)
-    found = _better(largest == order[labels], largest == labels, labels, judging & moved[labels])
-    turned = _better(smallest == labels, largest == labels, labels, judging) if k > 2 else None
+    k = counts.shape[-1]
+    choosing, judging, smallest = counts[:k], counts[k:-1], counts[-1]
+    order = _best(choosing / np.maximum(choosing.sum(1, keepdims=True), 1))
+    moved, own = order != np.arange(k), judging.diagonal()
+    found = _better(judging[np.arange(k), order], own, np.where(moved, judging.sum(1), 0))
+    turned = _better(smallest, own, judging.sum(1)) if k > 2 else None
     if turned is not None and (found is None or turned[0] > found[0]):
         return _said("by the smallest, as distances and losses do", turned)
     if found is None:
@@ -49,6 +55,22 @@ def class_order_doubt(table: LossTable) -> tuple[Flag, ...]:
     pairs = ", ".join(f"label {label} with output {order[label]}" for label in np.flatnonzero(moved)[:3])
     more = ", ..." if moved.sum() > 3 else ""
     return _said(f"in another order ({pairs}{more}; counted from 0)", found)
+
+
+def picked(table: LossTable) -> Iterator[Ints]:
+    """Yield how often each output is the largest, by label, and the smallest, model by model: (2 k + 1, k).
+
+    First the records that choose an order, (k labels, k outputs), then those that judge it; the last row is how often
+    each of these labels has the smallest output. Nothing of tables that are no classification or keep no outputs.
+    """
+    if table.task != "classification" or table.outputs is None or table.targets is None:
+        return
+    k, labels = table.outputs.shape[-1], np.asarray(table.targets).astype(np.int64)
+    judging = np.arange(len(labels)) // 2 % 2
+    for one in table.outputs:
+        largest = np.bincount((judging * k + labels) * k + one.argmax(-1), minlength=2 * k * k).reshape(2 * k, k)
+        smallest = np.bincount(labels[(judging == 1) & (one.argmin(-1) == labels)], minlength=k)
+        yield np.concatenate([largest, smallest[None]])
 
 
 def _said(how: str, found: tuple[float, float]) -> tuple[Flag, ...]:
@@ -60,12 +82,6 @@ def _said(how: str, found: tuple[float, float]) -> tuple[Flag, ...]:
     return (Flag("other-order", text),)
 
 
-def _shares(given: Ints, labels: Ints, k: int) -> Floats:
-    """Return by label how often each output is the largest, (k, k); 0 where no record has the label."""
-    counts = np.bincount(labels * k + given, minlength=k * k).reshape(k, k)
-    return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
-
-
 def _best(shares: Floats) -> Ints:
     """Return by label the output of the one-to-one order that tells most labels right."""
     if bool((shares.diagonal() >= shares.max(1)).all()):
@@ -75,12 +91,18 @@ def _best(shares: Floats) -> Ints:
     return np.asarray(linear_sum_assignment(shares + 1e-9 * np.eye(len(shares)), maximize=True)[1])
 
 
-def _better(other: Bools, now: Bools, labels: Ints, judged: Bools) -> tuple[float, float] | None:
-    """Return the shares told right in another order and now, every label alike, where that is clearly more."""
-    if not judged.any():
+def _better(other: Floats, now: Floats, judged: Floats) -> tuple[float, float] | None:
+    """Return the shares told right in another order and now, every label alike, where that is clearly more.
+
+    Parameters
+    ----------
+    other, now, judged : by label how many records are told right by each, and how many there are; 0 of labels that do
+        not count.
+    """
+    there = judged > 0
+    if not there.any():
         return None
-    counts = np.bincount(labels[judged])
-    weights = 1 / counts[labels[judged]] / np.count_nonzero(counts)
-    right, before = (float(weights @ one[judged]) for one in (other, now))
-    error = float(np.linalg.norm(weights * (other[judged].astype(float) - now[judged])))
+    weights = 1 / judged[there] / np.count_nonzero(there)
+    right, before = (float(weights @ one[there]) for one in (other, now))
+    error = float(np.sqrt(weights**2 @ (other + now)[there]))  # no record is told right by both
     return (right, before) if right - before > max(CLEAR, SURE * error) else None

@@ -6,7 +6,10 @@ model by model once a model is evaluated, so that (s, n, k) numbers give way to 
 
 from dataclasses import replace
 
+import numpy as np
+
 from leaq.errors import NotEnoughEvidence
+from leaq.measures.class_order import ORDER, picked
 from leaq.measures.distortion import FOLLOWED, MOVES, correlations, relative_moves
 from leaq.measures.performance import by_model
 from leaq.types import Floats, LossTable
@@ -46,6 +49,8 @@ def condensed(table: LossTable, reference: LossTable | None = None, *, seed: int
         told: dict[str, Floats] = by_model(table, seed=seed, draws=draws)
     except NotEnoughEvidence:
         return table  # said where the metrics are asked for
+    if 2 * table.outputs.shape[2] < table.outputs.shape[1] and (counts := list(picked(table))):  # no more than outputs
+        told[ORDER] = np.array(counts, dtype=np.float64)
     if reference is not None and reference.outputs is not None and reference.outputs.shape == table.outputs.shape:
         told[MOVES] = relative_moves(table, reference)
         told[FOLLOWED] = correlations(table, reference, seed=seed, draws=draws)

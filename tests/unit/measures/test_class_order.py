@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from leaq.measures.class_order import class_order_doubt
+from leaq.measures.condensed import condensed
 from leaq.types import LossTable
 
 
@@ -34,6 +35,17 @@ def test_permuted_and_negated_outputs_are_told(k):
     assert f"label 0 with output {np.flatnonzero(order == 0)[0]}" in flag.text
     (flag,) = class_order_doubt(table_of(-outputs, labels))
     assert ("by the smallest" if k > 2 else "label 0 with output 1") in flag.text
+
+
+@pytest.mark.parametrize(
+    "how", [lambda outputs: outputs[:, [2, 0, 1]], lambda outputs: -outputs, lambda outputs: outputs]
+)
+def test_where_outputs_are_not_kept_the_same_is_told(how):
+    outputs, labels = skilled(3)
+    whole = table_of(how(outputs), labels)
+    small = condensed(whole)
+    assert small.outputs is None
+    assert class_order_doubt(small) == class_order_doubt(whole)
 
 
 def test_two_classes_of_many_that_changed_places_are_told():
