@@ -68,7 +68,10 @@ def _reading(module: nn.Module, samples: Samples) -> Callable[[Tensor], Tensor]:
         return _of_several(samples.tasks, outputs, last_operation(lambda: call(module, {}, probe[:2])))
     if samples.task == "regression":
         if k != 1:
-            raise InvalidInput(f"A model of one value a record must return one output. Found {k}.")
+            raise InvalidInput(
+                f"A model of one value a record must return one output. Found {k}. Return the prediction alone, such "
+                "as the mean of a mean with its variance, or the median of quantiles."
+            )
         return read_outputs("values", outputs, "")[0]
     if k != classes and not (k == 1 and classes == 2):
         raise InvalidInput(f"A classifier must return one output a class, {classes}. Found {k}.")

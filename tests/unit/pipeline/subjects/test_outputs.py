@@ -29,6 +29,11 @@ def test_logits_and_values_are_taken_as_they_are():
     torch.testing.assert_close(outputs(value, VALUES), value(x))
 
 
+def test_several_outputs_for_one_value_are_refused_with_the_way_out():
+    with pytest.raises(InvalidInput, match="Found 2. Return the prediction alone, such as the mean"):
+        as_stacked_model(nn.Linear(4, 2), VALUES)
+
+
 def test_probabilities_are_read_as_logits_that_give_them():
     net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1))
     x = torch.tensor(ROWS[:5], dtype=torch.float32)
