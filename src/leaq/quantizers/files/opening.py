@@ -6,13 +6,16 @@ from pathlib import Path
 
 from torch import nn
 
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.models.formats import FileWeights, LazyWeight, Weight, read_file
+from leaq.models.formats.matching import matched
 from leaq.models.formats.reading import weight_files
 from leaq.models.weights import OpenWeights, open_weights
 from leaq.quantizers.files.packing import FORMAT, packed_with, unpack
 from leaq.quantizers.registry import build
 from leaq.types import Checkpoints
+
+SCALERS = ", by which its inputs are centred and scaled: (x - input_mean) / input_scale"
 
 
 def open_file(path: Path, original: nn.Module) -> FileWeights:
@@ -36,7 +39,14 @@ def open_file(path: Path, original: nn.Module) -> FileWeights:
             f"{first.name}: of packed files weights are read. This one rounds activations too, which its weights do "
             "not show. Audit the original, and name its quantizer."
         )
-    return FileWeights(_weights(checkpoints, opened), opened.bytes, "packed by leaq")
+    weights = _weights(checkpoints, opened)
+    used = set(matched(weights, original).values())
+    if left := [name for name in weights if name not in used and checkpoints.params[name].is_floating_point()]:
+        raise InvalidInput(
+            f"{first.name}: the network must hold every tensor of a packed file. It lacks {some(left)}"
+            f"{SCALERS * any('input_mean' in name for name in left)}. Name a function that builds the whole network."
+        )
+    return FileWeights(weights, opened.bytes, "packed by leaq")
 
 
 def _weights(checkpoints: Checkpoints, opened: OpenWeights) -> dict[str, LazyWeight]:

@@ -79,3 +79,22 @@ def test_what_was_calibrated_is_named_by_the_file_and_made_again_with_other_reco
     recipe = recipe_of(opened.module, None, opened.stored)
     assert recipe is not None
     assert (recipe.spec, recipe.calibrated) == ("sign(calibrated=elsewhere, refit=last)", True)
+
+
+def test_what_the_network_named_lacks_is_refused(tmp_path, net):
+    """Scalers in front of a network that leaq trained: without them it gives other outputs."""
+
+    class Behind(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = net
+            self.register_buffer("input_mean", torch.ones(6))
+            self.register_buffer("input_scale", torch.ones(6))
+
+        def forward(self, x):
+            return self.module((x - self.input_mean) / self.input_scale)
+
+    path = packed(tmp_path, Behind(), "sign")
+    with pytest.raises(InvalidInput, match="It lacks input_mean, input_scale, by which its inputs are centred"):
+        open_file(path, net)
+    assert set(open_file(path, Behind()).weights) > {"module.0.weight", "input_mean"}
