@@ -230,6 +230,8 @@ def sentence(event: "Event") -> str:
         "skipped": f"{event.cell}: failed in an earlier run, not tried again (--retry-failed does); {event.text}",
         "elsewhere": f"{event.cell}: another process works on it",
         "damaged": f"{event.cell}: {event.text} was damaged; set aside and computed again",
+        "replaced": f"{event.cell}: records, files or code have changed since it was finished here; computed anew, and "
+        "what was found before stays beside it as .superseded",
         "estimate": f"Estimate: {duration(event.seconds)} left, {event.text}",
     }
     return texts.get(event.kind, f"{event.cell}: {event.text} {event.done}/{event.total}")

@@ -10,7 +10,7 @@ from leaq.cli import console
 from leaq.cli.completing import Run, complete_quantizers
 from leaq.cli.configured import bundled
 from leaq.decisions.limits import Limits
-from leaq.errors import NotEnoughEvidence
+from leaq.errors import InvalidInput, NotEnoughEvidence
 
 if TYPE_CHECKING:
     from leaq.decisions.choosing import Recommendation
@@ -75,6 +75,9 @@ def decide_command(
     from leaq.study import Store
     from leaq.system.files import writable_place
 
+    judged_by = {"--quantizer": bool(quantizer), "--all": every, "--reasons": reasons, "--junit": junit is not None}
+    judged_by |= {"--metric": bool(limits.metric), "--require": limits.require != Limits().require}
+    _refuse_idle([option for option, given in judged_by.items() if given], limits)
     if junit is not None:
         writable_place(junit, over=SUITE)
     results = Store(run).summaries()
@@ -95,6 +98,20 @@ def decide_command(
             _say_verdict(verdict, every=reasons)
     if verdict is not None and not verdict.passed:
         raise typer.Exit(1)
+
+
+def _refuse_idle(said: Sequence[str], limits: Limits) -> None:
+    """Refuse options of a judgement where no limit asks for one, and two that contradict each other."""
+    if said and not limits.given:
+        named, verb = ", ".join(said), "says" if len(said) == 1 else "say"
+        raise InvalidInput(
+            f"{named} {verb} what is judged by a limit, and how. Found no limit. Give --max-leak, --min-metric or "
+            "--max-metric."
+        )
+    if {"--quantizer", "--all"} <= set(said):
+        raise InvalidInput(
+            "Either every quantizer is judged or those named. Found --all and --quantizer. Leave one out."
+        )
 
 
 def _recommended(

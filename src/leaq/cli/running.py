@@ -5,8 +5,9 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,7 @@ from leaq.system.environment import duration
 if TYPE_CHECKING:
     from leaq.pipeline.cell import AuditConfig
     from leaq.results import CellResult
+    from leaq.study import Event
     from leaq.types import Progress, Samples
 
 RUN = "How it runs"
@@ -124,7 +126,8 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
     with resumable(out), limited_threads(config.threads):
         with console.progress_bar(quiet=quiet) as progress:
             if config.finished:
-                return audit_into(config, out, progress=progress) if out else audit(config, progress=progress)
+                kept = partial(audit_into, folder=out, watch=_say_aside) if out else audit
+                return kept(config, progress=progress)
             samples, resolved = prepare(config, samples=records, progress=progress)
         if output.plan:
             console.say(estimated_cost(samples, resolved).sentence())
@@ -142,7 +145,16 @@ def run_config(config: "AuditConfig", output: Output, folders: Folders, *, silen
             if out is None and output.alone:
                 say_cost()
                 return audit_samples(samples, resolved, progress=progress)
-            return _into_folder(config, output, (samples, resolved), started=say_cost, progress=progress)
+            watch = partial(_say_aside, started=say_cost)
+            return _into_folder(config, output, (samples, resolved), watch=watch, progress=progress)
+
+
+def _say_aside(event: "Event", *, started: Callable[[], None] = lambda: None) -> None:
+    """Say what of a run folder is set aside, where nobody would look for it; and call `started` when it is."""
+    if event.kind in ("damaged", "replaced"):
+        console.note(console.sentence(event))
+    if event.kind == "started":
+        started()
 
 
 def first_reading(config: "AuditConfig") -> "Samples | None":

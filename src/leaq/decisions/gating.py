@@ -15,7 +15,7 @@ import numpy as np
 from leaq.attacks.registry import parse_attacks
 from leaq.decisions.evidence import FULL
 from leaq.decisions.limits import Limits
-from leaq.errors import InvalidInput, LeaqError, unknown_name
+from leaq.errors import InvalidInput, LeaqError, some, unknown_name
 from leaq.quantizers import build
 from leaq.results import CellResult, QuantizerRow
 from leaq.results.metrics import metric as named
@@ -148,6 +148,8 @@ def check_limits(results: Sequence[CellResult], limits: Limits) -> None:
     parse_attacks(limits.require)
     if limits.max_advantage is not None:
         _refuse_outside("--max-leak", limits.max_advantage, "an advantage", (-1.0, 1.0))
+    elif limits.require != Limits().require:
+        raise InvalidInput("--require names attacks that --max-leak asks for. Found no such limit. Give it.")
     keys = {metric_key(limits.metric)} if limits.metric else {result.primary_metric for result in results}
     for key in sorted(keys):
         known = named(key)
@@ -158,6 +160,22 @@ def check_limits(results: Sequence[CellResult], limits: Limits) -> None:
         for option, limit in (("--min-metric", limits.min_metric), ("--max-metric", limits.max_metric)):
             if limit is not None:
                 _refuse_outside(option, limit, known.name, known.bounds)
+    if limits.metric:
+        _refuse_unmeasured(results, limits)
+
+
+def _refuse_unmeasured(results: Sequence[CellResult], limits: Limits) -> None:
+    """Refuse a metric that no limit is about, or that no model of the run has: it is another task's."""
+    key = metric_key(limits.metric or "")
+    if limits.min_metric is None and limits.max_metric is None:
+        option = "--min-metric" if named(key).larger_is_better else "--max-metric"
+        raise InvalidInput(
+            f"--metric says which one a limit is about. Found none for {named(key).name}. Give {option}."
+        )
+    measured = {one for result in results for row in result.rows for one in row.metrics}
+    if measured and key not in measured:
+        names = some(sorted(named(one).name for one in measured), 20)
+        raise InvalidInput(f"--metric must be one that this run measured. Found {named(key).name}. Measured: {names}.")
 
 
 def _refuse_outside(option: str, limit: float, name: str, bounds: tuple[float, float]) -> None:

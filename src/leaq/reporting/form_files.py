@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from leaq.errors import InvalidInput
+from leaq.reporting.card import CARD_TITLE
 from leaq.reporting.form import Form
 from leaq.reporting.html import PAGE, page_of
 from leaq.results import as_plain
@@ -15,6 +16,14 @@ from leaq.system.signing import sign, signed_by
 SCHEMA = 1
 _FILES = {".html": PAGE, ".json": '"leaq_card"', ".yaml": "membership_privacy:"}
 """What tells an earlier form from another file of that name, which is not replaced."""
+_UNCHECKED = "whose numbers cannot be checked alone. Name the run folder, or write a form: leaq show RUN --profile edpb"
+_OTHERS = {
+    '"leaq_card"': "one that was cut off or changed and can no longer be read",
+    PAGE: f"a report, {_UNCHECKED}",
+    CARD_TITLE: f"a card in Markdown, {_UNCHECKED}",
+    _FILES[".yaml"]: "its metadata. Name the JSON or HTML file beside it",
+}
+"""What else leaq writes, by the text that tells it."""
 BEGIN, END = '<script type="application/json" id="card">', "</script>"
 
 
@@ -50,6 +59,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         If the file holds no card, or one that a newer version wrote.
     """
     text = read_bytes(Path(path)).decode("utf-8", errors="replace")
+    found = next((what for mark, what in _OTHERS.items() if mark in text), "another file")
     if BEGIN in text:
         text = text.split(BEGIN, 1)[1].split(END, 1)[0]
     try:
@@ -57,7 +67,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         schema = int(card["leaq_card"])
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
-            f"{str(path)!r} must be a card: the JSON or HTML file of leaq show --profile. Found another file."
+            f"{str(path)!r} must be a card: the JSON or HTML file of leaq show --profile. Found {found}."
         ) from None
     if schema > SCHEMA:
         raise InvalidInput(f"{str(path)!r} was written by a newer leaq (card {schema}). Upgrade leaq to check it.")

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["plan", "found", "started", "stage", "done", "failed", "skipped", "elsewhere", "damaged", "estimate"]
+Kind = Literal[
+    "plan", "found", "started", "stage", "done", "failed", "skipped", "elsewhere", "damaged", "replaced", "estimate"
+]
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Event:
     ----------
     kind : "plan" before anything starts; "found" a cell finished earlier; "started", "stage" (`text` of it, `done` of
         `total`), "done", "failed" (`text` says why); "skipped" it failed earlier; "elsewhere" another process has
-        it; "damaged" a file was set aside and is computed again; "estimate" of what remains.
+        it; "damaged" a file was set aside and is computed again; "replaced" a result of other records or code is there,
+        which the new one will take the place of; "estimate" of what remains.
     cell : which cell, for display.
     done, total : of the stage, or for "plan" finished and all cells.
     seconds : how long the cell took, or for "estimate" what remains.

@@ -211,6 +211,8 @@ class Runner:
         if self._is_finished(cell):  # by another process, between the look and the lock
             return
         self._tell("started", cell)
+        if self._store.replaces(cell.key):
+            self._tell("replaced", cell)
         cell.chunks = self._store.chunks(cell.chunks_key)
         for ends in cell.ends:
             self._chunk(cell, config, ends)

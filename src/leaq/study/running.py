@@ -1,7 +1,6 @@
 """Run a study into a folder, or one audit, which is a study of one cell: resumed, or read if it is finished."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from leaq.errors import InvalidInput
@@ -77,7 +76,7 @@ def audit_into(
     *,
     prepared: tuple[Samples, AuditConfig] | None = None,
     engine: Engine | None = None,
-    started: Callable[[], None] = lambda: None,
+    watch: Watch = unwatched,
     progress: Progress = silent,
 ) -> CellResult:
     """Run an audit whose finished parts are kept in `folder`; the same call again goes on, or reads the result.
@@ -86,7 +85,7 @@ def audit_into(
     ----------
     engine : where its parts run, from `make_engine`; by default in this process.
     prepared : what `leaq.pipeline.prepare` returned for `config`, if the records were read already.
-    started : called once if there is something to compute, before it is.
+    watch : called with each `Event`; "started" is one only if there is something to compute.
 
     Raises
     ------
@@ -107,9 +106,8 @@ def audit_into(
     True
     """
 
-    def watch(event: Event) -> None:
-        if event.kind == "started":
-            started()
+    def told(event: Event) -> None:
+        watch(event)
         if event.kind == "stage":
             progress(event.text, event.done, event.total)
 
@@ -117,7 +115,7 @@ def audit_into(
     device_for(config.training, cuda=engine.has_cuda)
     mine = not Path(folder, "config.json").exists()
     store = Store.open(Path(folder), config)
-    runner = Runner(store, [config], engine, watch=watch, rules=Rules(on_failure="raise"))
+    runner = Runner(store, [config], engine, watch=told, rules=Rules(on_failure="raise"))
     if prepared is not None:
         runner.give(config, *prepared)
     try:

@@ -172,10 +172,16 @@ class Store(Finished):
         write_atomic(self.folder / "private" / f"{key}.json", private)
         write_atomic(self._timings_path(key), timings)
         write_atomic(self.cell_path(key), cell)
-        # Set aside what the same configuration gave with other records or other code.
-        for path in (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json"):
-            if not path.name.startswith(f"{key}."):
-                put_aside(path, ".superseded")
+        for path in self._replaced(key):
+            put_aside(path, ".superseded")
+
+    def replaces(self, key: str) -> bool:
+        """Whether the same configuration was finished here with other records, files or code."""
+        return bool(self._replaced(key))
+
+    def _replaced(self, key: str) -> list[Path]:
+        found = (self.folder / "cells").glob(f"{key.rpartition('-')[0]}-*.json")
+        return [path for path in found if not path.name.startswith(f"{key}.")]
 
     def leave(self) -> None:
         """Remove a folder in which nothing was ever kept, so that the next attempt finds its name free."""
@@ -277,13 +283,14 @@ def plain_name(name: str) -> str:
 
 
 def data_digest(samples: Samples) -> str:
-    """Return a digest of the records as they are trained on."""
+    """Return a digest of the records as they are trained on, and of which of them a released model has seen."""
     labels = [samples.task, [asdict(task) for task in samples.tasks] if samples.tasks else samples.classes]
     digest = hashlib.sha256(json.dumps(labels).encode())
     if samples.text:
         digest.update(json.dumps(samples.inputs.tolist()).encode())
     inputs = samples.targets if samples.text else samples.inputs  # an array of objects has no bytes of its own
-    for array in (inputs, samples.targets, samples.groups, samples.ids):
+    seen = () if samples.released_on is None else (samples.released_on,)
+    for array in (inputs, samples.targets, samples.groups, samples.ids, *seen):
         digest.update(np.ascontiguousarray(array).tobytes())
     if samples.public is not None:
         digest.update(data_digest(samples.public).encode())

@@ -101,8 +101,10 @@ def refuse_no_run(folder: Path) -> None:
     Raises
     ------
     InvalidInput
-        If there is no config.json in it.
+        If it is not there, or there is no config.json in it.
     """
+    if not folder.exists():
+        raise no_file(folder, "run folder", "Name an --out folder.")
     if not (folder / "config.json").is_file():
         within = sorted(str(found.parent) for found in folder.glob("*/config.json"))  # as leaq protect leaves
         which = f"that of an audit. Found in it: {some(within)}." if within else "an --out folder."

@@ -3,12 +3,14 @@
 To name one is to run it: nothing here protects from code that its owner does not trust.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from inspect import Parameter, signature
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +103,7 @@ def _of_file(path: Path, spec: str) -> ModuleType:
 def code_of(spec: str, *, folder: Path | None = None) -> str:
     """Return a digest of the file that holds a function, so that results of changed code are not taken for its own.
 
-    What that file imports is not looked at.
+    Of what that file imports, files of the folder count too, and those that they import; nothing that is installed.
 
     Examples
     --------
@@ -117,7 +119,36 @@ def code_of(spec: str, *, folder: Path | None = None) -> str:
     if path is None:
         found = importlib.util.find_spec(place)
         path = Path(found.origin) if found and found.origin else None
-    return hashlib.sha256(path.read_bytes() if path else place.encode()).hexdigest()
+    if path is None:
+        return hashlib.sha256(place.encode()).hexdigest()
+    own, *others = (hashlib.sha256(one.read_bytes()).hexdigest() for one in _with_imported(path, folder))
+    return hashlib.sha256("".join([own, *sorted(others)]).encode()).hexdigest() if others else own
+
+
+def _with_imported(path: Path, folder: Path) -> list[Path]:
+    """Return a file and the files of the folder that it imports, those they import included."""
+    found = [path.resolve()]
+    for one in found:  # grows meanwhile
+        with suppress(SyntaxError, ValueError):  # it is said where the file is run
+            for place in _imported(one, folder.resolve()):
+                files = (place.with_suffix(".py"), place / "__init__.py")
+                found += [file for file in files if file.is_file() and file not in found]
+    return found
+
+
+def _imported(path: Path, folder: Path) -> Iterator[Path]:
+    """Yield where modules that a file imports would lie in the folder, without an ending; packages above them too."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names, base = [], folder
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if 0 < node.level <= len(path.parents) else folder
+            before = f"{node.module}." if node.module else ""
+            names = [before + alias.name for alias in node.names if alias.name != "*"] + [node.module or ""]
+        for name in names:
+            parts = name.split(".") if name else []
+            yield from (base.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def raised(err: Exception, function: Function) -> str:

@@ -66,6 +66,33 @@ def test_all_and_named_quantizers_are_judged_as_asked(folder):
     assert run("decide", folder, *words, "--quantizer", "sparse").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--quantizer", "nonsense"),
+        ("--all",),
+        ("--junit", "x.xml"),
+        ("--metric", "r2"),
+        ("--require", "lira"),
+        ("--reasons",),
+    ],
+)
+def test_what_is_judged_without_a_limit_is_refused(folder, tmp_path, monkeypatch, words):
+    """Nothing was judged and the exit code was 0: no file for the server, and a misspelt name passed."""
+    monkeypatch.chdir(tmp_path)
+    found = run("decide", folder, *words)
+    assert found.exit_code == 2
+    assert f"{words[0]} says what is judged" in " ".join(found.stderr.split())
+    assert not (tmp_path / "x.xml").exists()
+
+
+def test_all_beside_a_named_quantizer_is_refused(folder):
+    """Of the two --all was forgotten."""
+    found = run("decide", folder, "--max-leak", 0.25, "--all", "--quantizer", "sparse")
+    assert found.exit_code == 2
+    assert "Leave one out" in " ".join(found.stderr.split())
+
+
 def test_evidence_is_asked_for(folder):
     found = run("decide", folder, "--max-leak", 0.25)
     assert found.exit_code == 1

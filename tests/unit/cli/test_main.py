@@ -67,7 +67,7 @@ def test_what_is_wrong_is_told_before_anything_that_computes_is_loaded(tmp_path)
         "Did you mean 'breast_cancer'?",
         "--epochs",
         "--task",
-        "'nowhere' is no run folder",
+        "There is no run folder 'nowhere'",
         "Unknown quantizer 'sgin'. Did you mean 'sign'?",
         "less than or equal to 8 (found 99)",
         "unknown option 'bit'. Did you mean 'bits'?",

@@ -15,7 +15,7 @@ GOOD = cell([row("none", 0.5, 0.95), row("sign", 0.05, 0.9), row("uniform(bits=4
 
 def limits(**given):
     """Limits that ask for no other evidence than these made-up results hold."""
-    return Limits(**{"require": ("lira",), **given})
+    return Limits(**{**({"require": ("lira",)} if "max_advantage" in given else {}), **given})
 
 
 def test_passes_only_at_the_worse_end_of_the_interval():
@@ -35,7 +35,8 @@ def test_full_precision_is_judged_only_by_name():
 def test_missing_evidence_fails():
     verdict = gate([cell([row("sign", None, 0.9)])], limits(max_advantage=0.9))
     assert "lira was not computed (Add replicates), and missing evidence fails" in verdict.reasons[0]
-    assert "accuracy was not computed" in gate([GOOD], limits(min_metric=0.1, metric="accuracy")).reasons[0]
+    other = cell([row("sign", 0.05, 0.9, key="accuracy")], data="b")
+    assert "accuracy was not computed" in gate([GOOD, other], limits(min_metric=0.1, metric="accuracy")).reasons[0]
     assert "nothing to judge" in gate([cell([row("none", 0.1, 0.9)])], limits(max_advantage=0.9)).reasons[0]
 
 
@@ -125,7 +126,19 @@ def test_a_limit_against_the_direction_of_a_metric_is_refused(key):
     wrong, right = ("max_metric", "min_metric") if metric(key).larger_is_better else ("min_metric", "max_metric")
     with pytest.raises(InvalidInput, match=rf"{metric(key).name} is better the .* it is\. Give --{right[:3]}-metric\."):
         gate([GOOD], limits(**{wrong: 0.5, "metric": key}))
-    gate([GOOD], limits(**{right: 1.0, "metric": key}))
+    gate([cell([row("sign", 0.05, 0.9, key=key)])], limits(**{right: 1.0, "metric": key}))
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"min_metric": 0.5, "metric": "r2"}, r"--metric must be one that this run measured. Found R². Measured: ROC-AUC."),
+    ({"max_advantage": 0.5, "metric": "accuracy"}, "Found none for accuracy. Give --min-metric"),
+    ({"max_advantage": 0.5, "metric": "rmse"}, "Found none for RMSE. Give --max-metric"),
+    ({"min_metric": 0.5, "require": ("lira",)}, "--require names attacks that --max-leak asks for"),
+])  # fmt: skip
+def test_what_no_limit_is_about_is_refused(given, said):
+    """R² of a classifier failed for want of evidence; beside a limit of the leak alone it was passed over."""
+    with pytest.raises(InvalidInput, match=said):
+        gate([GOOD], Limits(**given))
 
 
 def test_a_metric_nobody_knows_is_refused_because_its_direction_is_a_guess():

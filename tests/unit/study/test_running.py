@@ -1,3 +1,5 @@
+import numpy as np
+import pandas as pd
 import pytest
 
 from leaq.errors import InvalidInput
@@ -32,9 +34,9 @@ CONFIG = AuditConfig(
 
 def test_a_kept_audit_is_the_audit_and_is_read_the_second_time(tmp_path):
     started = []
-    first = audit_into(CONFIG, tmp_path / "run", started=lambda: started.append(1))
-    again = audit_into(CONFIG, tmp_path / "run", started=lambda: started.append(2))
-    assert started == [1]
+    first = audit_into(CONFIG, tmp_path / "run", watch=lambda event: started.append((1, event.kind)))
+    again = audit_into(CONFIG, tmp_path / "run", watch=lambda event: started.append((2, event.kind)))
+    assert [entry for entry in started if entry[1] == "started"] == [(1, "started")]
     assert first.to_json(timings=False) == again.to_json(timings=False)
     assert [row.metrics for row in first.rows] == [row.metrics for row in audit(CONFIG).rows]
 
@@ -46,3 +48,17 @@ def test_another_question_wants_another_folder(tmp_path):
     longer = CONFIG.training.model_copy(update={"epochs": CONFIG.training.epochs + 1})
     with pytest.raises(InvalidInput, match=r"training\.epochs differ \(training\.epochs: \d there, \d asked"):
         audit_into(CONFIG.model_copy(update={"training": longer}), tmp_path / "run")
+
+
+def test_what_other_records_gave_is_set_aside_with_a_word(tmp_path):
+    """The table had changed, and the older result went without one."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))
+    config = CONFIG.but(source=str(tmp_path / "mine.csv"), target="c")
+    told = []
+    for change in (0.0, 0.0, 1.0):
+        table.assign(a=table["a"] + change).to_csv(tmp_path / "mine.csv", index=False)
+        told.append([])
+        audit_into(config, tmp_path / "run", watch=lambda event: told[-1].append(event.kind))
+    assert ["replaced" in kinds for kinds in told] == [False, False, True]
+    assert len(list((tmp_path / "run" / "cells").glob("*.superseded"))) == 2

@@ -1,16 +1,19 @@
 import hashlib
 import json
 import stat
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from leaq.data import load
 from leaq.errors import InvalidInput, StoreError
 from leaq.pipeline.cell import AuditConfig
 from leaq.results import CellResult, QuantizerRow, Size
 from leaq.results.tidy import COLUMNS
 from leaq.study import Store
-from leaq.study.store import cell_key, chunks_key
+from leaq.study.store import cell_key, chunks_key, data_digest
 from leaq.system.checksummed import json_with_checksum
 from leaq.types import AttackResult, Estimate, NotComputed
 
@@ -241,3 +244,10 @@ def test_cells_are_keyed_by_what_differs_from_the_defaults(monkeypatch):
     assert (cell_key(asked, "wine", "records"), chunks_key(asked, "wine", "records")) == (key, kept)
     assert cell_key(AuditConfig(source="wine", draws=60), "wine", "records") != key
     assert cell_key(asked, "wine", "other records") != key
+
+
+def test_records_that_a_released_model_has_seen_are_told_from_others():
+    """Members in a file of the same name that had changed were answered from the result of the former ones."""
+    samples = load("wine")
+    seen = [replace(samples, released_on=np.arange(len(samples)) < n) for n in (80, 90)]
+    assert len({data_digest(one) for one in (samples, *seen)}) == 3

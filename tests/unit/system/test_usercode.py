@@ -1,5 +1,7 @@
 """Functions of the user, by file or module: found, refused in words, and told apart when their file changes."""
 
+from hashlib import sha256
+
 import pytest
 
 from leaq.errors import InvalidInput
@@ -39,6 +41,24 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(folder):
     (folder / "nets.py").write_text("def make(features):\n    return -features\n")
     assert user_function("nets.py:make", what="--model", folder=folder)(3) == -3
     assert code_of("nets.py:make", folder=folder) != before
+
+
+def test_files_of_the_folder_that_a_file_imports_count(folder):
+    """A recipe whose layers lie in a file beside it was answered from the result of other layers."""
+    (folder / "parts").mkdir()
+    (folder / "parts" / "layers.py").write_text("from . import sizes\n")
+    (folder / "parts" / "sizes.py").write_text("WIDTH = 8\n")
+    (folder / "recipe.py").write_text("import json\nfrom parts.layers import sizes\n\ndef train(): ...\n")
+    alone = code_of("nets.py:make", folder=folder)
+    seen = {code_of("recipe.py:train", folder=folder)}
+    (folder / "parts" / "sizes.py").write_text("WIDTH = 16\n")
+    seen.add(code_of("recipe.py:train", folder=folder))
+    (folder / "parts" / "__init__.py").write_text("")
+    seen.add(code_of("recipe.py:train", folder=folder))
+    (folder / "json2.py").write_text("nobody = 'imports this'\n")
+    seen.add(code_of("recipe.py:train", folder=folder))
+    assert len(seen) == 3
+    assert alone == sha256((folder / "nets.py").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(("spec", "said"), [
