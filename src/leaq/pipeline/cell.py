@@ -1,7 +1,7 @@
 """What one cell of a study is: one data set, one embedder, one head, several quantizers, one seed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
@@ -310,6 +310,21 @@ class AuditConfig(Reading, Origin, FinishedModel):
     def resampling(self) -> dict[str, Any]:
         """How intervals are made, as every measure takes it."""
         return {"level": self.level, "draws": self.draws, "seed": self.seed}
+
+
+def unread_training(options: Mapping[str, Any]) -> frozenset[str]:
+    """Return the options of the training that say nothing to what gives an audit's models: a recipe trains by itself.
+
+    Examples
+    --------
+    >>> sorted(unread_training({"source": "wine", "model": "nets.py:make"})), sorted(unread_training({}))
+    (['hidden'], [])
+    >>> "epochs" in unread_training({"recipe": "train.py:train"})
+    True
+    """
+    if options.get("recipe"):
+        return frozenset(TrainingConfig.model_fields) - {"device"}
+    return frozenset({"hidden"} if options.get("model") else ())
 
 
 @cache

@@ -7,10 +7,10 @@ from leaq.data import load
 from leaq.data.loading import columns_of
 from leaq.embedders import embed
 from leaq.errors import InvalidInput, listed_names, need
-from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.cell import AuditConfig, unread_training
 from leaq.pipeline.subjects import Given, Subject, embedder_of, subject_of
 from leaq.pipeline.subjects.artefact import completed
-from leaq.types import Progress, Samples, silent
+from leaq.types import Flag, Progress, Samples, silent
 
 NO_TEXTS = (
     *("references", "public", "group", "task", "ignore", "skip_invalid", "strip_salts", "log_target"),
@@ -54,6 +54,7 @@ def prepare(
     if samples is None:
         members = (config.members or None) if given.members is None else given.members
         samples = load(source, config, members=members, progress=progress)
+    samples = replace(samples, flags=tuple(dict.fromkeys([*samples.flags, *_unread(config)])))
     if samples.text:
         _refuse_without_recipe(config, subject)
         return samples, config.but(embedder="identity")
@@ -71,6 +72,13 @@ def prepare(
     if embedded.tasks:
         return embedded, config.but(embedder=embedder)
     return embedded, config.but(task=embedded.task, embedder=embedder)
+
+
+def _unread(config: AuditConfig) -> tuple[Flag, ...]:
+    """Doubt options of the training that are named, and that the user's own training or network does not read."""
+    named = [name for name in config.named if name in unread_training(config.to_dict())]
+    who = "The recipe trains by itself" if config.recipe else "The network is made as it is"
+    return (Flag("unread-options", f"{who}; not used: {', '.join(named)}."),) if named else ()
 
 
 def _refuse_without_recipe(config: AuditConfig, subject: Subject) -> None:

@@ -6,15 +6,17 @@ Quantizers are no axis of the grid: one training serves all of them, and all att
 
 import tomllib
 from collections.abc import Mapping
+from filecmp import cmp
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from leaq.config import Config
+from leaq.config import Config, split_specs
+from leaq.data.sources import names
 from leaq.embedders import EMBEDDERS
 from leaq.errors import InvalidInput, LeaqError, closest, unknown_name
-from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel
+from leaq.pipeline.cell import PLACES, AuditConfig, FinishedModel, unread_training
 from leaq.pipeline.finished.files import USED
 from leaq.system.files import is_model, no_file, read_bytes
 from leaq.training import TrainingConfig
@@ -53,11 +55,28 @@ class Study(Config):
     """Where models are trained and evaluated; None leaves it to each head, which says "cpu" unless told otherwise.
     Part of the configuration because it decides rounding."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _places(cls, options: Any) -> Any:
+        for key in options if isinstance(options, dict) else ():
+            if key not in cls.model_fields and (table := _table_of(key)):
+                raise ValueError(f"option {key!r} stands in {table}. Found it at the top level")
+        return options
+
     @field_validator("data", mode="before")
     @classmethod
     def _names_are_sources(cls, data: Any) -> Any:
-        items = data if isinstance(data, list | tuple) else (data,)
-        return tuple({"source": item} if isinstance(item, str) else item for item in items)
+        return tuple({"source": item} if isinstance(item, str) else item for item in _listed(data))
+
+    @field_validator("embedders", "heads", "seeds", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, values: Any) -> Any:
+        return _listed(values)
+
+    @field_validator("quantizers", mode="before")
+    @classmethod
+    def _specified(cls, specs: Any) -> Any:
+        return tuple(split_specs(specs)) if isinstance(specs, str) else specs
 
     @field_validator("data", "embedders", "heads", "quantizers", "seeds")
     @classmethod
@@ -97,23 +116,33 @@ class Study(Config):
     @property
     def size(self) -> int:
         """Number of cells."""
-        trained = sum(not is_model(str(item["source"])) for item in self.data)
-        return (trained * len(self.embedders) * len(self.heads) + len(self.data) - trained) * len(self.seeds)
+        return sum(len(self._axes(item)) for item in self.data) * len(self.seeds)
 
     def cells(self) -> tuple[AuditConfig, ...]:
         """Return the audits, those that share records and embedding side by side.
 
-        A finished model is one cell a seed: it has its embedder and its head.
+        A finished model is one cell a seed: it has its embedder and its head. Heads that differ in what a network or a
+        recipe of the user's does not read are one.
         """
-        placed = {} if self.device is None else {"device": self.device}
-        heads = [{**head.to_dict(), **placed} for head in self.heads]
-        axes = [{"embedder": embedder, "training": head} for embedder in self.embedders for head in heads]
         return tuple(
             AuditConfig.from_dict({**self._shared(item), **item, "quantizers": self.quantizers, **axis, "seed": seed})
             for item in self.data
-            for axis in ([{}] if is_model(str(item["source"])) else axes)
+            for axis in self._axes(item)
             for seed in self.seeds
         )
+
+    def _axes(self, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return embedder and head of every cell of one seed."""
+        if is_model(str(item["source"])):
+            return [{}]
+        placed = {} if self.device is None else {"device": self.device}
+        unread = unread_training({**self.audit, **item})
+        heads: list[dict[str, Any]] = []
+        for head in self.heads:
+            read = {name: value for name, value in {**head.to_dict(), **placed}.items() if name not in unread}
+            if read not in heads:
+                heads.append(read)
+        return [{"embedder": embedder, "training": head} for embedder in self.embedders for head in heads]
 
     def _shared(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that all cells share, as far as they mean something for one's source."""
@@ -129,8 +158,9 @@ class Study(Config):
     def from_toml(cls, path: str | Path, *, variant: str | None = None) -> Self:
         """Read a study file; `variant` names a table under ``[variants]`` whose entries replace the file's own.
 
-        Files (sources, networks, recipes, released files, members, public records) are found relative to the study
-        file, if they are not where the command runs.
+        Those of its table ``audit`` do so one by one. Files (sources, networks, recipes, released files, members,
+        public records) are found relative to the study file, or where the command runs; of two different ones neither
+        is taken.
         """
         path = Path(path)
         if not path.is_file():
@@ -155,15 +185,31 @@ class Study(Config):
         if variant is not None:
             if variant not in variants:
                 raise unknown_name(f"variant of {where}", variant, variants)
+            shared = [one["audit"] for one in (options, variants[variant]) if isinstance(one.get("audit"), dict)]
             options |= variants[variant]
-        if beside is not None and isinstance(options.get("data"), list):
-            options["data"] = [_found(item, beside.parent) for item in options["data"]]
+            if len(shared) > 1:
+                options["audit"] = shared[0] | shared[1]
+        if beside is not None and "data" in options:
+            entries = ({"source": one} if isinstance(one, str) else one for one in _listed(options["data"]))
+            options["data"] = [_found(item, beside.parent) for item in entries]
         if beside is not None and isinstance(options.get("audit"), Mapping):
             options["audit"] = _found(options["audit"], beside.parent)
         try:
             return cls.from_dict(options)
         except InvalidInput as err:
             raise InvalidInput(f"{where}: {str(err).removeprefix('Study: ')}") from None
+
+
+def _listed(values: Any) -> Any:
+    """Return several values as they are, one as a list of its own."""
+    return values if isinstance(values, list | tuple) else (values,)
+
+
+def _table_of(key: str) -> str:
+    """Return the table of a study file in which an option stands; "" for one that is in none."""
+    if key in TrainingConfig.model_fields:
+        return "[[heads]]"
+    return "[audit]" if key in AuditConfig.model_fields and key not in AXES else ""
 
 
 def _means(key: str, item: Mapping[str, Any]) -> bool:
@@ -174,6 +220,8 @@ def _means(key: str, item: Mapping[str, Any]) -> bool:
 def _refuse_key(where: str, key: str) -> None:
     if key in AXES - ({"source"} if where.startswith("data") else set()):
         raise ValueError(f"{where}: {key!r} is an axis of the study; name it at the top level")
+    if key in TrainingConfig.model_fields and key not in AuditConfig.model_fields:
+        raise ValueError(f"option {key!r} stands in [[heads]]. Found it in {where}")
     if key not in AuditConfig.model_fields:
         raise ValueError(f"{where}: unknown option '{key}'.{closest(key, AuditConfig.model_fields)}")
 
@@ -200,12 +248,24 @@ def _found(item: Any, folder: Path) -> Any:
 
 def _placed(name: Any, folder: Path) -> Any:
     """Return a file, or ``file.py:function``, by where it lies beside the study file, if it is not where we run."""
-    if not isinstance(name, str):
+    if not isinstance(name, str) or name in names():  # a data set, whatever lies here by its name
         return name
     head, colon, function = name.rpartition(":") if ".py:" in name else (name, "", "")
-    if not head or Path(head).exists() or not (folder / head).exists():
+    if not head or not (folder / head).exists():
+        return name
+    if Path(head).exists():
+        if not _same(Path(head), folder / head):
+            raise InvalidInput(
+                f"{head} must be one file. Found another beside the study file than where the command runs: "
+                f"{folder.resolve() / head} and {Path.cwd() / head}. Name it in full."
+            )
         return name
     return f"{(folder / head).resolve()}{colon}{function}"
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file or folder, or of files of the same bytes."""
+    return one.samefile(other) or (one.is_file() and other.is_file() and cmp(one, other, shallow=False))
 
 
 def _without_none(value: Any) -> Any:

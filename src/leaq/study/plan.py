@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leaq.data import entries
 from leaq.data import locate as locate_data
+from leaq.data.sources import HEADED
 from leaq.embedders import locate as locate_embedder
 from leaq.errors import InvalidInput, LeaqError, counted
 from leaq.pipeline.cell import AuditConfig
@@ -72,10 +73,12 @@ def plan(cells: Sequence[AuditConfig], *, finished: int, failed: int, slots: int
 
 def effort(config: AuditConfig, records: int) -> float:
     """Return how much work a cell is, in units that only compare: models times epochs times records times weights."""
+    if config.finished:  # nothing is trained: each quantizer's neighbours run over the records
+        path = Path(config.source)
+        weights = path.stat().st_size // 4 if path.is_file() else FINISHED
+        return float((1 + len(config.quantizers)) * config.neighbours * max(records, 1) * weights)
     widths = (256, *config.training.hidden, 1)
     weights = sum(a * b for a, b in pairwise(widths))
-    if config.finished:  # nothing is trained: each quantizer's neighbours run over the records
-        return float((1 + len(config.quantizers)) * config.neighbours * FINISHED * weights)
     return float(config.models * config.training.epochs * max(records, 1) * weights)
 
 
@@ -84,8 +87,8 @@ def records_of(config: AuditConfig) -> int:
     known = {entry.name: int(getattr(entry, "records", 0)) for entry in entries()}
     if config.source in known:
         return known[config.source]
-    path = Path(config.source)
-    if config.finished:
+    path = Path(config.members if config.finished else config.source)
+    if config.finished and path.suffix.lower() not in HEADED:
         return FINISHED
     if not path.is_file() or path.stat().st_size > 2**28:
         return 1000

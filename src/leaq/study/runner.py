@@ -358,4 +358,6 @@ def cell_name(config: AuditConfig) -> str:
     if config.finished:
         return f"{plain_name(config.source)} as it is seed {config.seed}"
     widths = "x".join(str(width) for width in config.training.hidden) or "linear"
+    if named := config.recipe or config.model:
+        widths = plain_name(named.rpartition(":")[2])
     return f"{plain_name(config.source)} {config.embedder} {widths} seed {config.seed}"

@@ -8,6 +8,7 @@ from leaq.errors import InvalidInput
 from leaq.pipeline import AuditConfig
 from leaq.pipeline.preparing import prepare
 from leaq.pipeline.subjects import Given
+from leaq.training import TrainingConfig
 
 ROWS = pd.DataFrame({"a": np.arange(60.0) ** 2 / 7, "b": np.tile(["x", "y", "z"], 20), "y": np.arange(60) % 2})
 
@@ -50,3 +51,18 @@ def test_what_does_not_go_together_is_refused_before_anything_is_read(table, opt
     named = {key: f"{here / value}" if str(value).endswith(":train") else value for key, value in options.items()}
     with pytest.raises(InvalidInput, match=message):
         prepare(AuditConfig(**{"source": table, "target": "y", **named}))
+
+
+def test_options_that_a_training_of_ones_own_does_not_read_are_doubted(table):
+    """A recipe was run as before whatever --epochs said."""
+
+    def doubts(**more):
+        quick = TrainingConfig(hidden=(4,), epochs=2)
+        samples, _ = prepare(AuditConfig(source=table, target="y", training=quick, **more), given=Given(**{
+            name: print for name in more
+        }))  # fmt: skip
+        return [flag.text for flag in samples.flags if flag.code == "unread-options"]
+
+    assert doubts() == []
+    assert doubts(recipe="train.py:train") == ["The recipe trains by itself; not used: hidden, epochs."]
+    assert doubts(model="nets.py:make") == ["The network is made as it is; not used: hidden."]

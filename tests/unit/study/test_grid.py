@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 import leaq
 from leaq.errors import InvalidInput
 from leaq.study import Study
+from leaq.study.runner import cell_name
 from leaq.training import TrainingConfig
 from tests.unit.pipeline.finished.models import noisy, overfitted
 from tests.unit.study.small import HEAD, small
@@ -44,6 +45,51 @@ def test_a_file_beside_the_study_file_is_found_from_anywhere(tmp_path):
     assert study.data[1]["source"] == "wine"
 
 
+@pytest.mark.parametrize("data", ['"my.csv"', '["my.csv"]', '{source = "my.csv"}'])
+def test_one_entry_is_found_there_in_every_form(tmp_path, data):
+    (tmp_path / "my.csv").write_text("y\n1\n")
+    (tmp_path / "s.toml").write_text(f'data = {data}\nseeds = 3\nquantizers = "sign,uniform(bits=4)"\nheads = {{}}\n')
+    [cell] = Study.from_toml(tmp_path / "s.toml").cells()
+    assert (cell.source, cell.seed, len(cell.quantizers)) == (str((tmp_path / "my.csv").resolve()), 3, 2)
+
+
+def test_of_two_files_of_one_name_none_is_taken(tmp_path, monkeypatch):
+    """The one of the current folder was audited in place of the one beside the study file."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "wine").mkdir()
+    (tmp_path / "studies" / "wine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for folder, value in ((tmp_path, 1), (tmp_path / "studies", 2)):
+        (folder / "my.csv").write_text(f"y\n{value}\n")
+    (tmp_path / "studies" / "s.toml").write_text('data = ["my.csv", "wine"]')
+    with pytest.raises(InvalidInput, match="my.csv must be one file. Found another beside the study file"):
+        Study.from_toml(tmp_path / "studies" / "s.toml")
+    (tmp_path / "my.csv").write_text("y\n2\n")
+    assert [one["source"] for one in Study.from_toml(tmp_path / "studies" / "s.toml").data] == ["my.csv", "wine"]
+
+
+def test_a_variant_changes_options_of_all_cells_one_by_one(tmp_path):
+    """A variant with other draws took the file's number of replicates away."""
+    path = tmp_path / "s.toml"
+    path.write_text('data = ["wine"]\n[audit]\nreplicates = 4\ndraws = 30\n[variants.quick.audit]\ndraws = 20\n')
+    [cell] = Study.from_toml(path, variant="quick").cells()
+    assert (cell.replicates, cell.draws) == (4, 20)
+
+
+def test_heads_are_of_models_that_leaq_makes():
+    """A recipe was run once a head, and its numbers named after widths it does not have."""
+    heads = ({"hidden": (4,), "epochs": 2}, {"hidden": (8,), "epochs": 2}, {"hidden": (8,), "epochs": 3})
+    own = ({"source": "digits", "model": "nets.py:make"}, {"source": "diabetes", "recipe": "train.py:train"})
+    study = Study(data=("wine", *own), heads=heads, device="cuda")
+    trainings = [(cell.source, cell.training.hidden, cell.training.epochs) for cell in study.cells()]
+    usual = TrainingConfig()
+    assert trainings[:3] == [("wine", (4,), 2), ("wine", (8,), 2), ("wine", (8,), 3)]
+    assert trainings[3:] == [("digits", usual.hidden, 2), ("digits", usual.hidden, 3), ("diabetes", usual.hidden, 60)]
+    assert study.size == 6
+    assert {cell.training.device for cell in study.cells()} == {"cuda"}
+    assert [cell_name(cell) for cell in study.cells()[-2:]] == ["digits auto make seed 0", "diabetes auto train seed 0"]
+
+
 def test_a_variant_replaces_entries(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text('data = ["wine"]\nseeds = [0, 1, 2]\n[variants.quick]\nseeds = [7]\n')
@@ -68,6 +114,9 @@ def test_a_variant_replaces_entries(tmp_path):
         ('data = [{target = "y"}]', r"data\[0\]: source is required"),
         ('data = ["wine"]\n[audit]\nseed = 3', r"audit: 'seed' is an axis of the study; name it at the top level"),
         ('data = ["wine"]\n[audit]\nreplicates = 1', r"replicates: .*greater than or equal to 2.*found 1"),
+        ('data = ["wine"]\nreplicates = 4', r"option 'replicates' stands in \[audit\]. Found it at the top level"),
+        ('data = ["wine"]\nepochs = 4', r"option 'epochs' stands in \[\[heads\]\]. Found it at the top level"),
+        ('data = ["wine"]\n[audit]\nepochs = 4', r"option 'epochs' stands in \[\[heads\]\]. Found it in audit"),
         ("data = [\n[", r"s.toml is not TOML: .*(line|end of document)"),
         ("seeds = [1]", r"option 'data' is required"),
     ],

@@ -40,6 +40,15 @@ def test_records_are_those_of_the_catalogue_or_the_lines_of_a_file(tmp_path):
     assert records_of(AuditConfig(source=str(tmp_path / "absent.csv"))) == 1000
 
 
+def test_a_finished_model_is_work_by_its_size_and_its_records(tmp_path):
+    """Sixty records of a small network were taken for a thousand of a large one: 33 minutes for a second."""
+    (tmp_path / "w.safetensors").write_bytes(b"0" * 400)
+    (tmp_path / "m.csv").write_text("a,y\n" + "1,2\n" * 59)
+    config = AuditConfig(source=str(tmp_path / "w.safetensors"), members=str(tmp_path / "m.csv"), quantizers=("sign",))
+    assert effort(config, records_of(config)) == 2 * config.neighbours * 60 * 100
+    assert records_of(config.but(members="a.npz")) == 1000
+
+
 def test_missing_weights_are_named_with_the_embedder(tmp_path, monkeypatch):
     monkeypatch.setenv("LEAQ_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setenv("LEAQ_CACHE_DIR", str(tmp_path))
