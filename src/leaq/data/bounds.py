@@ -20,7 +20,7 @@ def bounds_beside(frame: pd.DataFrame) -> tuple[Flag, ...]:
     """
     found = []
     for name in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:
-        words = frame[name].dropna().astype(str).str.strip(" '\"")
+        words = frame[name].dropna().map(str).str.strip(" '\"")  # bytes need not be text
         kinds = set(words.unique())
         signs = ", ".join(sorted(kinds & BOUNDS))
         if signs and kinds <= RELATIONS:

@@ -21,7 +21,9 @@ import pandas as pd
 from leaq.errors import InvalidInput, first_rows, some
 from leaq.types import Bools, Flag, Floats
 
-MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"})
+SHEET_ERRORS = frozenset({"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"})
+"""What spreadsheets write where a formula has no value."""
+MISSING_WORDS = SHEET_ERRORS | {"", "na", "n/a", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none"}
 """Texts, in any case, that stand for no value in a column of numbers."""
 MOST_LEVELS = 20
 """Different numbers up to which a column with words in it may be a code and not a measurement."""
@@ -137,9 +139,8 @@ def settle(frame: pd.DataFrame) -> Settled:
         if isinstance(read, Problem):
             problems.append(read)
             continue
-        columns[name], form = read
-        form = form or "numbers-among-words" * _decorated(columns[name])
-        if form:
+        columns[name] = read[0]
+        if form := read[1] or "numbers-among-words" * _decorated(read[0]):
             forms.setdefault(form, []).append(repr(str(name)))
     flags = tuple(Flag(code, SAID[code].format(columns=", ".join(names))) for code, names in forms.items())
     if columns:
@@ -206,7 +207,8 @@ def _objects(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem"
     values, name = column.astype(object).to_numpy(copy=True), str(column.name)
     there = ~pd.isna(column).to_numpy()
     known = values[there]
-    if is_category(column) and not pd.api.types.is_bool_dtype(column.cat.categories):
+    bins = len(known) > 0 and all(isinstance(value, pd.Interval) for value in known)
+    if bins or (is_category(column) and not pd.api.types.is_bool_dtype(column.cat.categories)):
         return _words(column, np.array([str(value).strip() for value in values], dtype=object), there), ""
     if len(known) and all(isinstance(value, bytes) for value in known):
         known[:] = [value.decode("utf-8", "replace") for value in known]
@@ -218,7 +220,8 @@ def _objects(column: "pd.Series[Any]") -> "tuple[pd.Series[Any], str] | Problem"
         return pd.Series([_float(v) if ok else np.nan for v, ok in zip(values, there, strict=True)], column.index), ""
     if any(not isinstance(value, str | Real | Decimal) for value in known):
         odd = next(type(value).__name__ for value in known if not isinstance(value, str | Real | Decimal))
-        return Problem(name, f"values of type {odd}")
+        each = " (make a column of each number in them)" if odd in ("ndarray", "list", "tuple") else ""
+        return Problem(name, f"values of type {odd}{each}")
     return _texts(column, there)
 
 
@@ -238,9 +241,9 @@ def is_category(column: "pd.Series[Any]") -> bool:
 
 def _beyond(column: "pd.Series[Any]") -> bool:
     """Whether integers kept as objects or texts are beyond what a float tells apart."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
-        return False
-    return any(_INTEGER.fullmatch(text) and abs(int(text)) > EXACT for text in column.dropna().astype(str).str.strip())
+    return (not isinstance(column.dtype, np.dtype) or column.dtype.kind == "O") and any(
+        _INTEGER.fullmatch(text) and abs(int(text)) > EXACT for text in column.dropna().astype(str).str.strip()
+    )
 
 
 def _float(value: Any) -> float:
@@ -301,9 +304,8 @@ def _texts(column: "pd.Series[Any]", there: Bools) -> "tuple[pd.Series[Any], str
         return _words(column, texts, there), ""
     said = ", ".join(repr(word) for word in dict.fromkeys(texts[words][:200].tolist()))
     said = said if len(said) <= 60 else said[:57] + "..."
-    rows = np.asarray(words, dtype=bool)
-    numbers = [int(row) + 1 for row in np.asarray(column.index)[rows]]
-    return Problem(str(column.name), f"numbers but for {first_rows(numbers)}: {said}", rows)
+    numbers = [int(row) + 1 for row in np.asarray(column.index)[words]]
+    return Problem(str(column.name), f"numbers but for {first_rows(numbers)}: {said}", words)
 
 
 def _ungrouped(texts: npt.NDArray[Any]) -> npt.NDArray[Any]:

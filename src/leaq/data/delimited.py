@@ -143,7 +143,16 @@ def _is_numeral(cell: str) -> bool:
 def _refuse_titles(text: str, separator: str) -> None:
     """Refuse lines above the header: their fields are fewer than those of most lines."""
     lines = [line for line in text[:65536].splitlines()[:50] if line.strip()]
-    if separator == BLANKS or not lines or len(next(csv.reader(lines[:1], delimiter=separator))) > 1:
+    if separator == BLANKS or not lines:
+        return
+    header, *rows = list(csv.reader(lines[:6], delimiter=separator))
+    filled = [sum(bool(cell.strip()) for cell in row) for row in (header, *rows)]
+    names = filled[0] + (not header[0].strip())  # a saved index has none
+    second = len(rows) > 1 and filled[1] == len(header) and not any(map(_is_numeral, rows[0]))
+    if len(header) > 1 and max(filled) > names and (second or 2 * names <= len(header)):
+        found = f"it names {filled[0]} of {len(header)}. Remove the lines above the header"
+        raise ValueError(f"its first line must name the columns; {found}")
+    if len(header) > 1:
         return
     for one in SEPARATORS if len(lines) > 3 else ():
         counts = [len(row) for row in csv.reader(lines, delimiter=one, skipinitialspace=True) if row]

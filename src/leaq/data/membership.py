@@ -95,7 +95,7 @@ def _of_molecules(keys: "pd.Series[str]", inside: Bools) -> Bools:
 def _refuse_other_words(source: pd.DataFrame, members: pd.DataFrame) -> None:
     """Refuse members that are rows of their own with none of the source's words in a column: other spellings."""
     for name in source.columns:
-        words = [set(column.dropna().astype(str).str.strip()) for column in (source[name], members[name])]
+        words = [set(column.dropna().map(str).str.strip()) for column in (source[name], members[name])]
         if all(map(is_number, (source[name], members[name]))) or not all(words) or words[0] & words[1]:
             continue
         ours, theirs = (some([repr(word) for word in sorted(found)], 3) for found in words)

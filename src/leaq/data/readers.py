@@ -240,6 +240,7 @@ def _parquet(path: Path) -> SourceTable:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
+        refuse_repeated(file.schema_arrow.names, path.name)
         taken = 0
         for batch in file.iter_batches(batch_size=ROWS):  # a small file may repeat one long text a million times
             taken += sum(map(_size, batch.columns))

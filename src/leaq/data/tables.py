@@ -3,7 +3,8 @@
 Row numbers in messages count records from 1, the first one below the header.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -262,7 +263,7 @@ def usable_rows(settled: Settled, name: str, reading: Reading) -> tuple[pd.DataF
         also = f" Also, {problems[0].column!r} holds {problems[0].found}." if problems else ""
         raise InvalidInput(
             f"{name}: values must be present and finite. Missing or infinite in {where}, columns {said}.{also} "
-            "Fill them, or drop those rows with --skip-invalid."
+            f"Fill them, or drop those rows with --skip-invalid{_hollow(columns, reading)}."
         )
     text = f"{where} with missing or infinite values were dropped (columns {said})."
     kept = frame.drop(index=rows.tolist())
@@ -283,6 +284,13 @@ def _missing(frame: pd.DataFrame, odd: Mapping[str, Bools]) -> tuple[Bools, list
     counts = pd.Series(bad.sum(0), frame.columns).sort_values(ascending=False)
     found = [(str(name), bad[:, frame.columns.get_loc(name)]) for name, count in counts.items() if count]
     return np.asarray(bad.any(axis=1)), found
+
+
+def _hollow(columns: Sequence[tuple[str, Bools]], reading: Reading) -> str:
+    """Return what to do about features of which most values are missing: dropping rows would leave few."""
+    names = [column for column, there in columns if 2 * there.sum() > len(there) and column != reading.target]
+    options = " ".join(f"--ignore {shlex.quote(column)}" for column in names[:5] if column != reading.group)
+    return f", or leave columns out with {options}" if options else ""
 
 
 def _fractions(frame: pd.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from leaq.data.columns import TO_NUMBERS, column_refusal, is_number, rounded_away, settle, with_units
+from leaq.data.columns import SHEET_ERRORS, TO_NUMBERS, column_refusal, is_number, rounded_away, settle, with_units
 from leaq.data.reading import Reading
 from leaq.errors import InvalidInput, agreeing, counted, first_rows
 from leaq.stats.outliers import ABSURD, absurd, sentinel
@@ -94,6 +94,7 @@ TRUTH: Mapping[str, str] = dict.fromkeys(("0", "f", "false", "n", "no", "off"), 
 
 ABSENT = frozenset(
     {
+        *SHEET_ERRORS,
         "?",
         "-",
         "--",

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from leaq.data import load
 from leaq.data.columns import row_numbers, settle, too_exact
+from leaq.errors import InvalidInput
 
 
 def read(values):
@@ -129,3 +131,22 @@ def test_what_pandas_calls_a_category_is_one_but_for_ordered_numbers():
     assert read(pd.Categorical(np.arange(90) / 7))[0] == (np.arange(90) / 7).tolist()  # numbers, to save memory
     assert set(read(pd.cut(pd.Series(np.arange(30.0)), [-1, 9, 30]))[0]) == {"(-1, 9]", "(9, 30]"}
     assert read([b"p", b"q"] * 10)[0] == ["p", "q"] * 10
+
+
+def test_bins_bytes_and_errors_of_spreadsheets_are_what_they_are():
+    """Bins as a target were values of type Interval, bytes that are no text a traceback, errors a class."""
+    numbers = np.linspace(0, 1, 30)
+    frame = pd.DataFrame({"a": numbers, "y": pd.cut(numbers, 3)})
+    assert len(load(frame, target="y").classes) == 3
+    held = frame.assign(c=[bytes([200, at]) for at in range(30)], y=np.arange(30) % 2)
+    with pytest.raises(InvalidInput, match="'c' holds 30 different"):
+        load(held, target="y")
+    wrong = pd.DataFrame({"a": numbers, "y": ["0", "1", "#DIV/0!"] * 10})
+    with pytest.raises(InvalidInput, match=r"Missing or infinite in 10 rows"):
+        load(wrong, target="y")
+
+
+def test_columns_that_are_mostly_empty_are_named_to_be_left_out():
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 30), "Cabin": [None, None, "C85"] * 10, "y": np.arange(30) % 2})
+    with pytest.raises(InvalidInput, match=r"--skip-invalid, or leave columns out with --ignore Cabin\."):
+        load(frame, target="y")

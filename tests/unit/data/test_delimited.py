@@ -105,3 +105,14 @@ def test_a_record_in_place_of_the_header_is_refused(tmp_path):
         read_table(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("0,1,2\n" + "0.25,2.5,0\n1.5,0.5,1\n" * 20)  # pandas' own names
     assert list(read_table(tmp_path / "t.csv").frame.columns) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("above", ["Report 2024,,", "Features,,Outcome", ",,"])
+def test_titles_and_merged_cells_above_the_header_are_refused(tmp_path, above):
+    """They were taken for names: "there is no column 'y'. Columns: Unnamed: 0, ..."."""
+    (tmp_path / "m.csv").write_text(f"{above}\na,b,y\n" + "1.5,2,0\n" * 30)
+    with pytest.raises(InvalidInput, match="first line must name the columns; it names . of 3. Remove the lines above"):
+        read_table(tmp_path / "m.csv")
+    for header in ("a,b,", ",b,y", "a,,y"):
+        (tmp_path / "m.csv").write_text(f"{header}\n" + "1.5,2,0\n" * 30)
+        assert len(read_table(tmp_path / "m.csv").frame) == 30

@@ -122,6 +122,16 @@ def test_an_unreadable_structure_is_named_by_row(sdf):
     assert len(load(sdf, target="logS", skip_invalid=True)) == 23
 
 
+def test_a_parquet_file_that_names_a_column_twice_is_refused_by_its_name(tmp_path):
+    require("pyarrow")
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table([[1.0], [2.0]], names=["a", "a"]), tmp_path / "t.parquet")
+    with pytest.raises(InvalidInput, match=r"column names must differ. Found twice: a\."):
+        read_table(tmp_path / "t.parquet")
+
+
 def test_a_small_parquet_file_with_a_large_content_is_refused(tmp_path, monkeypatch):
     require("pyarrow")
     path = tmp_path / "bomb.parquet"
