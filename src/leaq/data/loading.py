@@ -24,9 +24,10 @@ from leaq.data.one_hot import classes_of, one_hot
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
 from leaq.data.sources import is_synthetic, no_column
+from leaq.data.splits import group_codes
 from leaq.data.tables import from_frame
 from leaq.data.texts import as_frame, from_texts, texts_in
-from leaq.errors import InvalidInput, MissingExtra, need, unknown_name
+from leaq.errors import InvalidInput, MissingExtra, first_rows, need, unknown_name
 from leaq.seeds import stream
 from leaq.types import Feature, Flag, Floats, Ints, Progress, Samples, silent
 
@@ -177,6 +178,7 @@ def from_table(table: SourceTable, reading: Reading, *, name: str, structure: st
         _column(frame, reading.group, "--group", name)
         if reading.group in targets:
             raise InvalidInput(f"{name}: --group and --target must be different columns. Both are {reading.group!r}.")
+        frame = frame.assign(**{reading.group: group_codes(frame[reading.group])})
     beside = frame.drop(columns=[one for one in (*targets, reading.group, *reading.ignore) if one in frame.columns])
     flags = (*flags, *bounds_beside(beside))
     short = Path(name).stem
@@ -186,6 +188,12 @@ def from_table(table: SourceTable, reading: Reading, *, name: str, structure: st
         return replace(samples, flags=(*flags, *samples.flags))
     smiles = _column(frame, smiles, "--smiles", name)
     groups = None if reading.group is None else frame[reading.group]
+    if groups is not None and groups.isna().any():
+        rows = first_rows((np.flatnonzero(groups.isna()) + 1).tolist())
+        raise InvalidInput(
+            f"{name}: every record must belong to a group. Found none in {rows}, column {reading.group!r}. Fill them, "
+            "each with a name of its own where it stands alone."
+        )
     predicted = frame[targets] if len(targets) > 1 else frame[targets[0]]
     samples = from_smiles(frame[smiles], predicted, name=short, groups=groups, reading=reading)
     used = (smiles, *targets, reading.group, *reading.ignore)

@@ -1,11 +1,13 @@
 """Who is a member: halves of one pool, in complementary pairs; and which records must not be torn apart."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from leaq.data import chemistry
+from leaq.data.columns import settle
 from leaq.errors import InvalidInput
 from leaq.seeds import stream
 from leaq.types import Bools, Flag, Ints, Samples
@@ -82,6 +84,26 @@ def _drawn(inside: Bools, order: Ints, sizes: Ints, *, ahead: int, rng: np.rando
         inside[group] = heads if free else ahead < 0 or (ahead == 0 and heads)
         ahead += size if inside[group] else -size
     return ahead
+
+
+def group_codes(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return one number for each value of a column that says what belongs together, NaN where it says nothing.
+
+    Values need no meaning beyond being equal: dates and integers of any size are as good as words. What is numbers but
+    for some rows stays as it is, so that these rows are named.
+
+    Examples
+    --------
+    >>> group_codes(pd.Series(["A", "B", "A ", ""], name="series")).tolist()
+    [0.0, 1.0, 0.0, nan]
+    """
+    settled = settle(column.to_frame())
+    if any(problem.rows is not None for problem in settled.problems):
+        return column
+    values = column.map(str) if settled.problems else settled.frame.iloc[:, 0]
+    told = column.notna().to_numpy() & np.array([str(value).strip() != "" for value in column], dtype=bool)
+    codes = pd.factorize(values.where(told))[0].astype(np.float64)
+    return pd.Series(np.where(codes < 0, np.nan, codes), column.index, name=column.name)
 
 
 def joined_groups(first: Ints, second: Ints) -> Ints:

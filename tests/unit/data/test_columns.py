@@ -138,7 +138,7 @@ def test_bins_bytes_and_errors_of_spreadsheets_are_what_they_are():
     numbers = np.linspace(0, 1, 30)
     frame = pd.DataFrame({"a": numbers, "y": pd.cut(numbers, 3)})
     assert len(load(frame, target="y").classes) == 3
-    held = frame.assign(c=[bytes([200, at]) for at in range(30)], y=np.arange(30) % 2)
+    held = frame.assign(c=[bytes([200, 65 + at]) for at in range(30)], y=np.arange(30) % 2)
     with pytest.raises(InvalidInput, match="'c' holds 30 different"):
         load(held, target="y")
     wrong = pd.DataFrame({"a": numbers, "y": ["0", "1", "#DIV/0!"] * 10})

@@ -1,6 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
+from leaq.data import load
 from leaq.data.splits import halves, joined_groups, neighbour_agreement
 from leaq.data.tables import from_arrays
 from leaq.errors import InvalidInput
@@ -73,3 +75,31 @@ def test_chemistry_tells_nothing_about_a_random_split_and_much_about_a_scaffold_
 def test_joined_keeps_what_either_keeps():
     assert joined_groups(np.array([0, 1, 2, 3]), np.array([5, 5, 6, 7])).tolist() == [0, 0, 1, 2]
     assert joined_groups(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda at: pd.Timestamp("2020-01-01") + pd.Timedelta(days=at),
+        lambda at: 10**17 + at,
+        lambda at: str(10**17 + at),
+        lambda at: (at, "a"),
+    ],
+)
+def test_whatever_can_be_equal_names_a_group(name, rng):
+    """Dates and large numbers were refused as features, which a group is not."""
+    table = pd.DataFrame({"a": rng.normal(size=40), "g": [name(at // 4) for at in range(40)], "y": np.arange(40) % 2})
+    groups = load(table, target="y", group="g").groups
+    assert pd.factorize(groups)[0].tolist() == [at // 4 for at in range(40)]
+
+
+def test_molecules_of_no_group_are_refused_and_blanks_make_no_other():
+    """All molecules of no group were one group; of one name with a blank and without it there were two."""
+    require("rdkit")
+    smiles = ["C" * (at + 1) + "O" for at in range(40)]
+    table = pd.DataFrame({"smiles": smiles, "g": [f"s{at // 4}" for at in range(40)], "y": np.arange(40) / 7})
+    options = {"target": "y", "smiles": "smiles", "group": "g"}
+    spelled = table.assign(g=[f"s{at // 4}{' ' * (at % 2)}" for at in range(40)])
+    assert load(spelled, **options).groups.tolist() == load(table, **options).groups.tolist()
+    with pytest.raises(InvalidInput, match=r"every record must belong to a group. Found none in 2 rows \(1, 2\)"):
+        load(table.assign(g=[None, " ", *table["g"][2:]]), **options)
