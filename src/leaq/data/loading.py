@@ -23,7 +23,7 @@ from leaq.data.molecules import from_smiles
 from leaq.data.one_hot import classes_of, one_hot
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
 from leaq.data.reading import Reading
-from leaq.data.sources import is_synthetic, no_column
+from leaq.data.sources import is_synthetic, left_out, no_column
 from leaq.data.splits import group_codes
 from leaq.data.tables import from_frame
 from leaq.data.texts import as_frame, from_texts, texts_in
@@ -243,6 +243,9 @@ def _from_memory(source: Any, reading: Reading, members: Any) -> Samples:
 def _with_members(table: SourceTable, reading: Reading, members: Any, *, name: str, structure: str | None) -> Samples:
     """Turn a table into Samples that know, where it is told, which of them trained a released model."""
     inside = None
+    columns = [str(column) for column in table.frame.columns]
+    needed = (*reading.targets(columns), reading.smiles)
+    reading = reading.but(ignore=left_out(reading.ignore, columns, needed=needed, source=name))
     if parts := table.arrays.get(reading.target or ""):
         reading = reading.but(target=",".join(parts))
     if members is not None:

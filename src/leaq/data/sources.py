@@ -16,6 +16,7 @@ ELSEWHERE = {
     ".json": "Write one record a line (JSON lines, .jsonl; pandas: to_json(path, orient='records', lines=True)).",
     ".pkl": "Pickles are not opened; write it as Parquet or CSV.",
     ".ndjson": "It holds JSON lines: name it .jsonl.",
+    ".pq": "It holds Parquet: name it .parquet.",
     ".npy": "Keep features and target together as NPZ: numpy.savez(path, x=..., y=...).",
     ".smi": "Give it a header such as 'smiles y' and name it .txt.",
     **dict.fromkeys(("", ".dat", ".data"), "If it is a text with a header of columns, name it .csv or .txt."),
@@ -61,6 +62,8 @@ def check_source(source: str | Path) -> None:
     if is_model(path):
         refuse_missing(path)
         return
+    if "://" in name:
+        raise InvalidInput(f"A source must be a file here. Found the address {name!r}. Download it first.")
     if not path.suffix and not path.exists():
         raise unknown_name("data set", name, known)
     refuse_missing(path)
@@ -98,6 +101,34 @@ def check_columns(source: str | Path, named: Mapping[str, Sequence[str]]) -> Non
         for name in (part for one in columns for part in ([one] if one in line else map(str.strip, one.split(",")))):
             if name not in line:
                 raise no_column(path.name, name, option, [one.strip() for one in known])
+
+
+def left_out(
+    names: Sequence[str], columns: Sequence[str], *, needed: Sequence[str | None] = (), source: str = "table"
+) -> tuple[str, ...]:
+    """Return the columns to leave out by their whole names: one with a comma in it arrives as several.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such column, or it is needed.
+
+    Examples
+    --------
+    >>> left_out(["id", "weight", "kg"], ["id", "weight, kg", "y"])
+    ('id', 'weight, kg')
+    """
+    found, rest = list[str](), list(names)
+    while rest:
+        joined = ((end, mark.join(rest[:end])) for end in range(1, len(rest) + 1) for mark in (",", ", "))
+        end, name = next(((end, name) for end, name in joined if name in columns), (0, rest[0]))
+        if not end:
+            raise no_column(source, name, "--ignore", columns)
+        if name in needed:
+            raise InvalidInput(f"{source}: a column that is needed cannot be left out. Found {name!r} in --ignore.")
+        found.append(name)
+        rest = rest[end:]
+    return tuple(found)
 
 
 def no_column(source: str, name: str, option: str, known: Sequence[str]) -> InvalidInput:

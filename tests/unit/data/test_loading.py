@@ -9,6 +9,7 @@ import pytest
 
 from leaq.data import entries, load, loading
 from leaq.data.catalogue import SHIPPED
+from leaq.data.sources import check_source
 from leaq.errors import InvalidInput, MissingExtra, NotEnoughEvidence, UnknownName
 from tests.helpers import require
 
@@ -204,3 +205,20 @@ def test_the_cells_are_those_of_scikit_learn_which_is_not_imported():
 def test_without_its_table_scikit_learn_is_asked(monkeypatch):
     monkeypatch.setattr("leaq.data.loading.find_spec", lambda _name: None)
     assert load("breast_cancer").inputs.shape == (569, 30)
+
+
+def test_what_is_left_out_is_a_column_that_is_not_needed(rng):
+    """The target left out was a traceback; a name with a comma was taken for two; of molecules any name passed."""
+    table = pd.DataFrame({"weight, kg": rng.normal(size=40), "b": rng.normal(size=40), "y": np.arange(40) % 2})
+    found = load(table, target="y", ignore=("weight", "kg"))  # as a list of the command line is read
+    assert [feature.name for feature in found.features] == ["b"]
+    with pytest.raises(InvalidInput, match="a column that is needed cannot be left out. Found 'y' in --ignore"):
+        load(table, target="y", ignore=("y",))
+    molecules = pd.DataFrame({"smiles": ["C" * (at + 1) for at in range(40)], "y": rng.normal(size=40)})
+    with pytest.raises(InvalidInput, match=r"there is no column 'id' \(--ignore\)"):
+        load(molecules, target="y", smiles="smiles", ignore=("id",))
+
+
+def test_an_address_is_no_file():
+    with pytest.raises(InvalidInput, match="must be a file here. Found the address 'https://example.org/my.csv'"):
+        check_source("https://example.org/my.csv")
