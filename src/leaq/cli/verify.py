@@ -108,7 +108,9 @@ def _say(found: "Rechecked") -> None:
     for one in found.compared:
         low, high = one.stated
         mark = "agrees  " if one.agrees else "DIFFERS "
-        console.say(f"{mark} {one.name}: computed {one.found:.3f}, stated [{low:.3f}, {high:.3f}]")
+        before, now = one.rests_on
+        others = "" if one.same_records else f"; of {now} observations, stated {before}: the records are others"
+        console.say(f"{mark} {one.name}: computed {one.found:.3f}, stated [{low:.3f}, {high:.3f}]{others}")
     for note in found.notes:
         console.note(note)
 

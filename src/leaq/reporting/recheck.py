@@ -23,16 +23,28 @@ SHARE = 10
 
 @dataclass(frozen=True)
 class Compared:
-    """One number of the card beside the same one computed again."""
+    """One number of the card beside the same one computed again.
+
+    Attributes
+    ----------
+    stated, found : its interval in the card, and its value now.
+    rests_on : how many observations it was of, in the card and now.
+    """
 
     name: str
     stated: tuple[float, float]
     found: float
+    rests_on: tuple[int, int] = (0, 0)
+
+    @property
+    def same_records(self) -> bool:
+        """Whether as many observations are behind both; else the records are others."""
+        return self.rests_on[0] == self.rests_on[1]
 
     @property
     def agrees(self) -> bool:
-        """Whether the new number lies in the stated interval."""
-        return self.stated[0] <= self.found <= self.stated[1]
+        """Whether the new number lies in the stated interval, and is of as many observations."""
+        return self.same_records and self.stated[0] <= self.found <= self.stated[1]
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,8 @@ def recheck(
     """Check a card's signature, and compute a random tenth of its numbers again.
 
     The draw is made anew each time, so that whoever wrote the card could not know it. The audit is run as the card says
-    with the attacks of the drawn numbers; a new number agrees if it lies in the stated interval.
+    with the attacks of the drawn numbers; a new number agrees if it lies in the stated interval and is of as
+    many observations: other records of the same name are told.
 
     Parameters
     ----------
@@ -130,10 +143,13 @@ def _again(card: Mapping[str, Any], source: str, device: str, progress: Progress
         change["training"] = {**config["training"], "device": device}
     result = audit(AuditConfig.from_dict({**config, **change}), progress=progress)
     row = next(row for row in result.rows if row.quantizer == card["quantizer"])
-    found = {f"advantage of {name}": one.advantage.value for name, one in row.computed.items()}
-    found |= {name: one.value for name, one in row.metrics.items() if isinstance(one, Estimate)}
+    found = {f"advantage of {name}": one.advantage for name, one in row.computed.items()}
+    found |= {name: one for name, one in row.metrics.items() if isinstance(one, Estimate)}
     missing = drawn - set(found)
     if missing:
         listed = ", ".join(sorted(missing))
         raise InvalidInput(f"The card states numbers that its own configuration does not give: {listed}.")
-    return tuple(Compared(name, stated[name], found[name]) for name in sorted(drawn))
+    return tuple(
+        Compared(name, stated[name], found[name].value, (int(numbers[name]["n"]), found[name].n))
+        for name in sorted(drawn)
+    )

@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from leaq.reporting.form import fill_form
@@ -53,3 +55,23 @@ def test_a_true_card_comes_out_again_and_an_invented_one_does_not(audited, tmp_p
                 number |= {"value": 5.0, "low": 4.9, "high": 5.1}
     plain.write_text(json.dumps(card))
     assert not recheck(plain).whole
+
+
+def test_other_records_of_the_same_name_are_told(tmp_path):
+    """Intervals of few models are wide: the numbers of other records lay in them."""
+    from leaq.pipeline import audit
+    from leaq.pipeline.cell import AuditConfig
+    from leaq.training import TrainingConfig
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60), "y": rng.integers(0, 2, 60)})
+    table.to_csv(tmp_path / "my.csv", index=False)
+    quick = TrainingConfig(hidden=(4,), epochs=2, checkpoints=2)
+    options = {"quantizers": ("sign",), "attacks": ("threshold",), "replicates": 4, "training": quick, "draws": 20}
+    result = audit(AuditConfig(source=str(tmp_path / "my.csv"), target="y", **options))
+    plain = write_form(fill_form(result, "tre", quantizer="sign", now=NOW), tmp_path / "card")[1]
+    assert recheck(plain, source=str(tmp_path / "my.csv")).whole
+    table.head(50).to_csv(tmp_path / "my.csv", index=False)
+    found = recheck(plain, source=str(tmp_path / "my.csv"))
+    assert not found.whole
+    assert not any(one.same_records for one in found.compared)
