@@ -136,14 +136,13 @@ def _judged(
     every: bool,
 ) -> "Verdict":
     """Judge what was named, everything, or the choice of each kind of task."""
+    from leaq.decisions.evidence import comparable
     from leaq.decisions.gating import gate, joined_verdict
 
     if named or every:
         return gate(results, limits, quantizers=named)
-    parts = [
-        gate([one for one in results if one.data.get("task") == choice.task], limits, quantizers=(choice.chosen,))
-        for choice in found
-    ]
+    groups = comparable(results)
+    parts = [gate(groups[choice.task], limits, quantizers=(choice.chosen,)) for choice in found]
     return joined_verdict(parts)
 
 

@@ -13,7 +13,7 @@ from math import isfinite
 
 import numpy as np
 
-from leaq.decisions.evidence import Evidence, collected
+from leaq.decisions.evidence import Evidence, collected, comparable
 from leaq.decisions.limits import checked_drop
 from leaq.decisions.standing import contends, cost, is_baseline, leak, reference, start_budget, useful
 from leaq.errors import NotEnoughEvidence
@@ -272,7 +272,7 @@ def recommend(
 
 
 def choosers(results: Sequence[CellResult], *, level: float = 0.95, seed: int = 0) -> list[Chooser]:
-    """Gather what a choice needs, one chooser a kind of task.
+    """Gather what a choice needs, one chooser a kind of task; of cells whose leaks mean different things one each.
 
     A model is a choice if it predicts better than guessing in every cell where full precision does, and a loss counts
     at the end of an interval that holds for all models at once. Cells in which full precision has no skill are left
@@ -283,9 +283,16 @@ def choosers(results: Sequence[CellResult], *, level: float = 0.95, seed: int = 
     NotEnoughEvidence
         If no cell has both an attack and a metric, or none has a full-precision model that predicts something.
     """
-    tasks = sorted({str(result.data.get("task", "")) for result in results})
-    by_task = {task: [result for result in results if str(result.data.get("task", "")) == task] for task in tasks}
-    return [_chooser(cells, task, level=level, seed=seed) for task, cells in by_task.items()]
+    found, failed = [], dict[str, NotEnoughEvidence]()
+    for name, cells in comparable(results).items():
+        try:
+            found.append(_chooser(cells, name, level=level, seed=seed))
+        except NotEnoughEvidence as err:
+            failed.setdefault(str(cells[0].data.get("task", "")), err)
+    for task, refusal in failed.items():
+        if not any(one.task.startswith(task) for one in found):
+            raise refusal
+    return found
 
 
 def _chooser(results: Sequence[CellResult], task: str, *, level: float, seed: int) -> Chooser:

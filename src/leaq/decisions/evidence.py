@@ -1,5 +1,6 @@
 """Cells as arrays: one number a cell and quantizer, with the data set each cell belongs to."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,28 @@ THOUSAND, FEW = 1000, 20
 """Of more cells than the first a page lists the second: nobody looks for one of thousands among pictures."""
 FEWEST_CLUSTERS = 5
 """Data sets below which a bootstrap over them says too little; the cells' own intervals are used instead."""
+
+
+def comparable(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+    """Return cells by what their leaks and metrics mean, under the task's name: only alike ones may be averaged.
+
+    Within a task cells differ by the attack that leads (of few models or a finished one the loss threshold's, which
+    finds less), the game and the metric; their groups say which attack leads.
+    """
+    found: dict[tuple[str, ...], list[CellResult]] = {}
+    for one in results:
+        game = str(one.data.get("game", ""))
+        meant = (game if game in ("calibration", "series") else "pool", one.primary_attack, one.primary_metric)
+        found.setdefault((str(one.data.get("task", "")), *meant), []).append(one)
+    tasks = Counter(key[0] for key in found)
+    named: dict[str, list[CellResult]] = {}
+    for key, cells in sorted(found.items(), key=lambda item: item[0]):
+        task, game, attack, value = key
+        others = [one[1:] for one in found if one[0] == task]
+        differ = [part for at, part in enumerate((game, attack, value)) if len({one[at] for one in others}) > 1]
+        named[f"{task} ({', '.join(differ)})" if tasks[task] > 1 else task] = cells
+    return named
+
 
 Number = Callable[[CellResult, QuantizerRow], Estimate | None]
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import ConfigDict, Field, PositiveInt, ValidationInfo, field_validator, model_validator
@@ -325,6 +326,18 @@ def unread_training(options: Mapping[str, Any]) -> frozenset[str]:
     if options.get("recipe"):
         return frozenset(TrainingConfig.model_fields) - {"device"}
     return frozenset({"hidden"} if options.get("model") else ())
+
+
+def own_models(options: Mapping[str, Any]) -> str:
+    """Return whose models an audit is of, in a word: the user's function or network, and the file; "" for leaq's own.
+
+    Examples
+    --------
+    >>> own_models({"recipe": "train.py:train", "released": "out/w.safetensors"}), own_models({"model": ""})
+    ('train w', '')
+    """
+    function = str(options.get("recipe") or options.get("model") or "").rpartition(":")[2]
+    return " ".join(filter(None, [function, Path(str(options.get("released") or "")).stem]))
 
 
 @cache

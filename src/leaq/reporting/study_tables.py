@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from leaq.decisions.choosing import choosers
-from leaq.decisions.evidence import over_data_sets
+from leaq.decisions.evidence import comparable, over_data_sets
 from leaq.decisions.standing import leak, not_told_apart, reference, start_budget, useful
 from leaq.errors import NotEnoughEvidence, counted, listed_names
+from leaq.pipeline.cell import own_models
 from leaq.reporting.decision import capital, chooser_of, decision, other_knee
 from leaq.reporting.display_names import flag_words, metric, short_attack
 from leaq.reporting.narrative import winner
@@ -35,7 +36,8 @@ def audit_names(cells: Sequence[CellResult]) -> list[str]:
             "data": cell.name,
             "target": str(cell.config.get("target") or ""),
             "embedder": str(cell.config.get("embedder") or ""),
-            "head": "-".join(str(width) for width in (cell.config.get("training") or {}).get("hidden", ())),
+            "head": own_models(cell.config)
+            or "-".join(map(str, (cell.config.get("training") or {}).get("hidden", ()))),
             "seed": f"seed {cell.config.get('seed')}",
         }
         for cell in cells
@@ -211,8 +213,7 @@ Read = Callable[[CellResult, QuantizerRow], Estimate | None]
 
 def by_quantizer(cells: Sequence[CellResult]) -> list[Table]:
     """Return one table a kind of task: each quantizer's leak, metric and cost over all cells, least leak first."""
-    tasks = sorted({str(cell.data.get("task")) for cell in cells})
-    return [_of_task([cell for cell in cells if str(cell.data.get("task")) == task], task) for task in tasks]
+    return [_of_task(group, task) for task, group in comparable(cells).items()]
 
 
 def _of_task(cells: Sequence[CellResult], task: str) -> Table:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leaq.errors import InvalidInput, some
-from leaq.pipeline.cell import AuditConfig
+from leaq.pipeline.cell import AuditConfig, own_models
 from leaq.pipeline.planning import ReleaseTables, refuse_other_sizes
 from leaq.results import CellResult
 from leaq.study.chunks import ChunkStore
@@ -127,7 +127,8 @@ class Runner:
         self._behind = 0.0  # effort of the cells that have ended
         self._computed = self._found = 0
         self._failed: list[Failure] = []
-        self._pace: list[tuple[float, float, float]] = []  # effort, seconds, bytes of memory of computed cells
+        # Effort, seconds and bytes of memory of computed cells, by whose models they are: only these compare.
+        self._pace: dict[str, list[tuple[float, float, float]]] = {}
 
     def give(self, config: AuditConfig, samples: Samples, resolved: AuditConfig) -> None:
         """Take records that are prepared already, so that they are not read and embedded again."""
@@ -282,10 +283,11 @@ class Runner:
         self._failures.forget(cell.config)
         self._computed += 1
         seconds = sum(value for name, value in result.timings.items() if name.endswith("_seconds"))
-        self._pace.append((cell.effort, seconds, result.timings.get("peak_memory_bytes", 0.0)))
+        pace = (cell.effort, seconds, result.timings.get("peak_memory_bytes", 0.0))
+        self._pace.setdefault(_models(cell), []).append(pace)
         self._end(cell)
         self._tell("done", cell, seconds=seconds)
-        if len(self._pace) in ESTIMATES:
+        if sum(map(len, self._pace.values())) in ESTIMATES:
             self._estimate()
 
     def _value(self, cell: OpenCell, handle: Any) -> Any:
@@ -325,14 +327,21 @@ class Runner:
         time.sleep(POLL)
 
     def _estimate(self) -> None:
-        left = sum(cell.effort for cell in self._cells if cell.index not in self._ended)
-        if not left:
-            return
-        pace = statistics.median(seconds / effort for effort, seconds, _ in self._pace)
-        memory = max(memory for _, _, memory in self._pace) / 2**30
-        measured = "the first cell" if len(self._pace) == 1 else f"{len(self._pace)} cells"
+        left: dict[str, float] = {}
+        for cell in self._cells:
+            if cell.index not in self._ended:
+                left[_models(cell)] = left.get(_models(cell), 0.0) + cell.effort
+        if not left or left.keys() - self._pace.keys():
+            return  # how long a recipe takes is not known before it ran
+        pace = {
+            kind: statistics.median(seconds / work for work, seconds, _ in done) for kind, done in self._pace.items()
+        }
+        known = [one for done in self._pace.values() for one in done]
+        memory = max(memory for _, _, memory in known) / 2**30
+        measured = "the first cell" if len(known) == 1 else f"{len(known)} cells"
         text = f"about {memory:.1f} GiB a task, {self._engine.slots} at a time; from {measured}"
-        self._tell("estimate", text=text, seconds=pace * left / self._engine.slots)
+        seconds = sum(pace[kind] * work for kind, work in left.items())
+        self._tell("estimate", text=text, seconds=seconds / self._engine.slots)
 
     def _progress(self, cell: OpenCell, what: str, before: int = 0, of: int = 1) -> Progress:
         def progress(stage: str, done: int, total: int) -> None:
@@ -353,11 +362,15 @@ def _shared(config: AuditConfig) -> str:
     return repr(sorted(options.items()))
 
 
+def _models(cell: OpenCell) -> str:
+    """Return whose models a cell is of: leaq's own, those of one recipe or network, or a finished one."""
+    return "finished" if cell.config.finished else cell.config.recipe or cell.config.model
+
+
 def cell_name(config: AuditConfig) -> str:
     """Return a short name of a cell, for display."""
     if config.finished:
         return f"{plain_name(config.source)} as it is seed {config.seed}"
     widths = "x".join(str(width) for width in config.training.hidden) or "linear"
-    if named := config.recipe or config.model:
-        widths = plain_name(named.rpartition(":")[2])
-    return f"{plain_name(config.source)} {config.embedder} {widths} seed {config.seed}"
+    models = own_models(config.to_dict()) or widths
+    return f"{plain_name(config.source)} {config.embedder} {models} seed {config.seed}"

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from leaq.decisions import evidence
-from leaq.decisions.evidence import collected, in_order, listed, number, over_data_sets
+from leaq.decisions.evidence import collected, comparable, in_order, listed, number, over_data_sets
 from leaq.decisions.standing import leak
 from tests.unit.study.cells import cell, row
 
@@ -54,3 +56,16 @@ def test_cells_are_ordered_by_what_they_are_and_the_leakiest_are_listed(monkeypa
     assert listed(cells) == cells
     monkeypatch.setattr(evidence, "LISTED", 2)
     assert [one.data["name"] for one in listed(cells)] == ["b", "a"]
+
+
+def test_only_what_means_the_same_is_averaged():
+    """A finished model's loss threshold was averaged with combined attacks, under their name."""
+    strong, weak = audited(0.0), replace(audited(0.1, data="w"), primary_attack="threshold")
+    other = audited(0.2, task="regression")
+    assert comparable([strong, weak, other]) == {
+        "classification (lira)": [strong], "classification (threshold)": [weak], "regression": [other],
+    }  # fmt: skip
+    released = replace(strong, data={**strong.data, "game": "released"})
+    assert list(comparable([strong, released])) == ["classification"]
+    calibrated = replace(strong, data={**strong.data, "game": "calibration"})
+    assert list(comparable([strong, calibrated])) == ["classification (calibration)", "classification (pool)"]

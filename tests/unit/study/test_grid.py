@@ -88,6 +88,8 @@ def test_heads_are_of_models_that_leaq_makes():
     assert study.size == 6
     assert {cell.training.device for cell in study.cells()} == {"cuda"}
     assert [cell_name(cell) for cell in study.cells()[-2:]] == ["digits auto make seed 0", "diabetes auto train seed 0"]
+    released = study.cells()[-1].but(released="out/w.safetensors", members="m.csv")
+    assert cell_name(released) == "diabetes auto train w seed 0"
 
 
 def test_a_variant_replaces_entries(tmp_path):

@@ -89,3 +89,15 @@ def test_changed_records_never_read_a_stale_result(tmp_path, rng):
     assert outcome.computed == 1
     assert (tmp_path / "run" / "results.csv").read_bytes() != before
     assert len(Store(tmp_path / "run").finished()) == 1
+
+
+def test_how_long_a_recipe_takes_is_not_told_from_other_models(tmp_path):
+    """It was estimated as a perceptron of leaq's own: minutes for a second."""
+    recipe = "from sklearn.linear_model import LogisticRegression\n"
+    recipe += "def train(records, seed):\n    return LogisticRegression().fit(records.inputs, records.targets)\n"
+    (tmp_path / "train.py").write_text(recipe)
+    own = {"source": "wine", "recipe": f"{tmp_path / 'train.py'}:train"}
+    seen = []
+    outcome = run_study(small(data=("wine", own), seeds=(0,)), tmp_path / "run", watch=seen.append)
+    assert (outcome.computed, events(seen, "estimate")) == (2, [])
+    assert events(seen, "done") == ["wine auto 8 seed 0", "wine auto train seed 0"]
