@@ -40,8 +40,8 @@ EXACT = 2**53
 BEYOND = f"integers beyond {EXACT:.0e}, whose last digits a feature loses"
 LOST = 0.01
 """Largest error of rounding to 32 bits, beside a column's spread."""
-MINUS = "\u2212"
-"""The sign that word processors and spreadsheets print for a minus."""
+MINUS = ("\u2212", "\u2013", "\uff0d")
+"""Signs that word processors and spreadsheets print for a minus."""
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ def _ungrouped(texts: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     A comma sets off thousands where a number of the column has a decimal point behind one, or several commas.
     """
-    plain = [text.replace(MINUS, "-", 1) if text.startswith(MINUS) else text for text in texts]
+    plain = [f"-{text[1:]}" if text.startswith(MINUS) else text for text in texts]
     commas = any(AMERICAN.fullmatch(text) or MILLIONS.fullmatch(text) for text in plain)
     found = []
     for text in plain:

@@ -18,7 +18,7 @@ from leaq.data.bounds import bounds_beside
 from leaq.data.catalogue import SHIPPED, TASKS, CataloguedTask
 from leaq.data.columns import is_category
 from leaq.data.membership import marked, released_on
-from leaq.data.memory import as_frame_of, in_memory, members_of, shape_of, table_of
+from leaq.data.memory import as_frame_of, in_memory, members_of, no_records, shape_of, table_of
 from leaq.data.molecules import from_smiles
 from leaq.data.one_hot import classes_of, one_hot
 from leaq.data.readers import STRUCTURE, SourceTable, read_frame, read_table
@@ -84,10 +84,7 @@ def load(
     if not isinstance(source, str | Path):
         if in_memory(source):
             return _from_memory(source, reading, members)
-        raise InvalidInput(
-            "A source of records must be a name, a file, a data frame or a pair (X, y). "
-            f"Found {type(source).__name__}{f' of {len(source)}' if isinstance(source, list | tuple) else ''}."
-        )
+        raise no_records(source)
     if members is not None and not Path(source).suffix:
         raise InvalidInput(
             f"The members of a released model are told from the rows of a table. Found the data set {str(source)!r}. "

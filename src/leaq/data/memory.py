@@ -1,5 +1,6 @@
 """Records that are in memory already: data frames, and pairs of inputs and targets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -7,7 +8,7 @@ import pandas as pd
 
 from leaq.data.columns import refuse_repeated
 from leaq.data.texts import texts_in
-from leaq.errors import InvalidInput
+from leaq.errors import InvalidInput, some
 from leaq.types.arrays import plain_array
 
 
@@ -33,6 +34,28 @@ def is_frame(source: Any) -> bool:
 def _is_table(source: Any) -> bool:
     """Tell a table of pyarrow, a lazy frame of polars or a data set of Hugging Face: what becomes a frame."""
     return hasattr(source, "to_pandas" if hasattr(source, "column_names") else "collect_schema")
+
+
+def no_records(source: Any) -> InvalidInput:
+    """Return the refusal of what is neither a table nor a pair, with what makes one of it.
+
+    Examples
+    --------
+    >>> str(no_records({"train": [1], "test": [2]})).partition(". ")[2]
+    "Found dict of 'train', 'test'. Give one of these, or pandas.DataFrame(...) of them if they are columns."
+    """
+    found, remedy = type(source).__name__, ""
+    if isinstance(source, Mapping):
+        found += f" of {some([repr(key) for key in source], 5)}"
+        remedy = " Give one of these, or pandas.DataFrame(...) of them if they are columns."
+    elif isinstance(source, list | tuple):
+        found += f" of {len(source)}"
+        remedy = " Give pandas.DataFrame(...) of them." if source and isinstance(source[0], Mapping) else ""
+    elif names := getattr(getattr(source, "dtype", None), "names", None):
+        found += f" of {some([repr(name) for name in names], 5)}"
+        remedy = " Give pandas.DataFrame(...) of it."
+    wanted = "A source of records must be a name, a file, a data frame or a pair (X, y)."
+    return InvalidInput(f"{wanted} Found {found}.{remedy}")
 
 
 def as_frame_of(source: Any) -> Any:

@@ -17,6 +17,7 @@ def read(values):
 
 
 @pytest.mark.parametrize(("values", "numbers", "flags"), [
+    (["\u20130.5", "1.5", "\u22122"], [-0.5, 1.5, -2.0], ["thousands"]),
     (["0,5", "-1,25", "2"], [0.5, -1.25, 2.0], ["decimal-commas"]),
     (["1.234,5", "12,0"], [1234.5, 12.0], ["decimal-commas"]),
     (["1.234,5", "1.234"], [1234.5, 1234.0], ["decimal-commas"]),

@@ -106,3 +106,14 @@ def test_tables_of_arrow_are_frames(frame):
     pair = table.drop_columns(["y"]), table["y"]
     assert np.array_equal(load(pair).inputs, load(frame, target="y").inputs)
     assert columns_of(table) == list(frame.columns)
+
+
+def test_what_is_no_table_is_told_how_to_become_one():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "y": [0, 1]})
+    for source, said in (
+        ({"train": frame, "test": frame}, r"Found dict of 'train', 'test'. Give one of these"),
+        (frame.to_dict("records") * 2, r"Found list of 4. Give pandas.DataFrame"),
+        (frame.to_records(index=False), r"Found recarray of 'a', 'y'. Give pandas.DataFrame"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            load(source, target="y")
