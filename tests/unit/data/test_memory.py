@@ -117,3 +117,5 @@ def test_what_is_no_table_is_told_how_to_become_one():
     ):
         with pytest.raises(InvalidInput, match=said):
             load(source, target="y")
+        with pytest.raises(InvalidInput, match=said):  # it asked for the members of a finished model
+            leaq.audit(source, target="y")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from leaq.data.columns import settle
+from leaq.data.memory import no_records
 from leaq.data.readers import read_table
 from leaq.data.texts import read_texts
 from leaq.errors import InvalidInput, LeaqError, StoreError, UnsupportedModel, listed_names, reason_of
@@ -218,6 +219,8 @@ def _refuse_training(config: AuditConfig, given: Given, saved: Sequence[Path]) -
     if saved and config.model:
         name = Path(config.source).name
         raise InvalidInput(f"{name} says itself which network it holds. Found model={config.model!r}. Leave it out.")
+    if missing and config.target and isinstance(given.data, Mapping | list | tuple | np.ndarray):
+        raise no_records(given.data)
     if missing:
         whose = config.source if given.finished else Path(config.source).name
         raise InvalidInput(
