@@ -16,6 +16,8 @@ from leaq.types.arrays import memberships, numbers
 
 RECORDS = 2**17
 """Records of a block."""
+BUFFER = 2**20
+"""Bytes of a Parquet column that are read ahead; left to itself, the library reads the file before the first record."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Sample:
         """Keep some of these records, and fewer of the earlier ones."""
         n = block.members.shape[1]
         if self._largest < 2**32:  # how many numbers are small enough, and whose: none is drawn for the others
-            rows = np.sort(self._rng.choice(n, self._rng.binomial(n, self._largest / 2**32), replace=False))
+            rows = np.sort(
+                self._rng.choice(n, self._rng.binomial(n, self._largest / 2**32), replace=False, shuffle=False)
+            )
             block = block.of(rows)
         drawn = self._rng.integers(self._largest, size=block.members.shape[1], dtype=np.uint32)
         self._kept = block if self._kept is None else self._kept.beside(block)
@@ -107,7 +111,7 @@ class Sample:
         return self._kept
 
 
-KEPT = 2**28
+KEPT = 2**29
 """Bytes of a table that is kept in memory once it was read."""
 
 
@@ -167,17 +171,22 @@ def parquet_blocks(path: str | Path, *, records: int = RECORDS) -> Blocks:
         raise InvalidInput(f"{path}: needs columns member_0, ... and loss_0, ... or score_0, ... . Found {counts}.")
 
     def blocks() -> Iterator[Block]:
-        with ParquetFile(path) as file:
+        with ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
             wanted = [name for found in columns.values() for name in found]
             for batch in file.iter_batches(batch_size=records, columns=wanted):
                 taken = {
-                    kind: np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names])
+                    kind: _rows([batch.column(name).to_numpy(zero_copy_only=False) for name in names])
                     for kind, names in columns.items()
                     if names
                 }
                 yield Block(taken["member"], taken.get("loss"), taken.get("score"))
 
     return blocks
+
+
+def _rows(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return columns as rows of one array, a single one where it stands."""
+    return columns[0][None] if len(columns) == 1 else np.stack(columns)
 
 
 def _numbered(name: str, columns: Sequence[str]) -> list[str]:

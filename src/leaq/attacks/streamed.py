@@ -1,9 +1,10 @@
 """Attacks on tables of losses that do not fit into memory: records pass by a block at a time, only counts stay.
 
 What these attacks compare of a record is known from that record alone: its signals in all models, and which of these
-trained on it. So a first pass adds up what is common to all records (the variances of LiRA, which models are
-complements), a second one scores every block and counts the scores, by model, membership and one of 4,096 intervals
-whose ends are quantiles of a sample. Thresholds are ends of intervals. The area under the ROC curve takes a tie for the
+trained on it. So a first pass learns what is common to all records (which models are complements) and keeps a random
+sample of them, whose spread is LiRA's variance; a second one scores every block and counts the scores, by model,
+membership and interval. The ends of the intervals are quantiles of the sample: a thousand of all its scores, and more
+where few non-members are above. Thresholds are ends of intervals. The area under the ROC curve takes a tie for the
 pairs of one interval, which is exact to within their share.
 
 Records are counted in random parts, and intervals of confidence resample the parts and the models: the bootstrap over
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaq.attacks.base import MembershipAttack
-from leaq.attacks.blocks import Block, Blocks, Sample, kept
+from leaq.attacks.blocks import SAMPLE, Block, Blocks, Sample, kept
 from leaq.attacks.calibrated import Calibrated
 from leaq.attacks.decisions import FEWEST_OTHERS
 from leaq.attacks.doubts import doubts_of_few, doubts_of_records, doubts_of_verdicts
@@ -33,7 +34,10 @@ from leaq.stats.crossed import crossed
 from leaq.stats.intervals import TwoWay, percentile_interval
 from leaq.types import AttackResult, Bools, Estimate, Flag, Floats, Ints, NotComputed
 
-INTERVALS = 4096
+INTERVALS = 1024
+"""Quantiles of all scores that are ends of intervals."""
+TAIL = 256
+"""Quantiles of the non-members' scores that are: from one in four above, in equal steps of the logarithm, to few."""
 PARTS = 64
 """Random parts of the records, that are resampled; every second one gives thresholds to the others. A power of two."""
 KEYS = 2**20
@@ -130,41 +134,31 @@ class _Common:
     ----------
     pair : (s,) a code that a model shares with its exact complements and copies.
     opposite : for each model, itself and its exact complements.
-    variance : (2, s) of scores in and out of training, of each model's shadows; 0 where there are none.
     sample : some records from everywhere.
+    variance : (2, s) of scores in and out of training, of each model's shadows, pooled over the sample; 0 where there
+        are none.
     """
 
     records: int
     pair: Ints
     opposite: list[list[int]]
-    variance: Floats
     sample: Block
+    variance: Floats
 
     @classmethod
     def of(cls, blocks: Blocks) -> "_Common":
-        """Add up over all records."""
+        """Look at all records."""
         alike, records, sample = np.zeros((0, 0), np.int64), 0, Sample()
-        spread: _Spread | None = None  # by the complements of the first block, of which most are those of all
         for block in blocks():
             sample.add(block)
-            inside, n = block.members.astype(np.float32), block.members.shape[1]
-            both, trained = (inside @ inside.T).astype(np.int64), block.members.sum(1)
-            both = n - trained - trained[:, None] + 2 * both  # in or out under both
+            n = block.members.shape[1]
+            both = _alike(block.members)
             alike = alike + both if alike.size else both
             records += n
-            spread = spread or _Spread(_opposite(alike))
-            try:
-                spread.add(block)
-            except NotEnoughEvidence:  # of these complements; those of all records may be fewer
-                spread.own = []
-        same, opposite = (alike == records) | (alike == 0), _opposite(alike)
+        opposite = [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
+        same = (alike == records) | (alike == 0)
         pair = np.unique(same.argmax(1), return_inverse=True)[1] if len(same) else np.empty(0, np.int64)
-        if spread is not None and spread.own != opposite:
-            spread = _Spread(opposite)
-            for block in blocks():
-                spread.add(block)
-        variance = spread.variance if spread is not None else np.zeros((2, 0))
-        return cls(records, pair, opposite, variance, sample.block)
+        return cls(records, pair, opposite, sample.block, _variance(sample.block, opposite))
 
     def _enough(self) -> bool:
         return _enough(self.opposite)
@@ -196,9 +190,13 @@ class _Common:
 LIRA = Lira(normalise=False)
 
 
-def _opposite(alike: Ints) -> list[list[int]]:
-    """Return for each model itself and its exact complements, by how many records two have in common, in or out."""
-    return [sorted({i, *np.flatnonzero(row == 0).tolist()}) for i, row in enumerate(alike)]
+def _alike(members: Bools) -> Ints:
+    """Return in how many records two models are alike, both trained on them or neither, (s, s)."""
+    models, n = members.shape
+    if models == 1:
+        return np.array([[n]])
+    inside, trained = members.astype(np.float32), members.sum(1)
+    return np.asarray(n - trained - trained[:, None] + 2 * (inside @ inside.T).astype(np.int64))
 
 
 def _enough(opposite: list[list[int]]) -> bool:
@@ -206,36 +204,19 @@ def _enough(opposite: list[list[int]]) -> bool:
     return len(opposite) - max(map(len, opposite), default=0) >= FEWEST_SHADOWS
 
 
-class _Spread:
-    """The variances of scores in and out of training over each model's shadows, pooled over records.
-
-    Parameters
-    ----------
-    own : for each model, itself and its exact complements.
-    """
-
-    def __init__(self, own: list[list[int]]) -> None:
-        self.own = own
-        self._squares, self._freedom = np.zeros((2, 2, len(own)))
-
-    def add(self, block: Block) -> None:
-        """Add some records up, where they have scores and there are shadows."""
-        if block.scores is None or not _enough(self.own):
-            return
-        for _, few in _few(block):
-            shadows = Shadows(few.signals(LIRA), few.members, own=self.own)
-            known = shadows.of_all(range(len(self.own)), attack="Streaming", sides="out")
-            sides = ((known.square_in, known.count_in), (known.square_out, known.count_out))
-            for i, (square, count) in enumerate(sides):
-                self._squares[i] += square.sum(1)
-                self._freedom[i] += np.maximum(count - 1, 0).sum(1)
-
-    @property
-    def variance(self) -> Floats:
-        """(2, s); 0 where nothing was added."""
-        if not self._freedom.any():
-            return np.zeros_like(self._squares)
-        return np.maximum(self._squares / np.maximum(self._freedom, 1), SMALLEST_VARIANCE)
+def _variance(sample: Block, opposite: list[list[int]]) -> Floats:
+    """Return the variances of scores in and out of training over each model's shadows, pooled over records, (2, s)."""
+    models = len(opposite)
+    if sample.scores is None or not _enough(opposite):
+        return np.zeros((2, models))
+    shadows = Shadows(sample.signals(LIRA), sample.members, own=opposite)
+    try:
+        known = shadows.of_all(range(models), attack="Streaming", sides="out")
+    except NotEnoughEvidence:  # some record is out of no shadow: those attacks say so that need one
+        return np.zeros((2, models))
+    sides = ((known.square_in, known.count_in), (known.square_out, known.count_out))
+    pooled = [square.sum(1) / np.maximum(np.maximum(count - 1, 0).sum(1), 1) for square, count in sides]
+    return np.maximum(pooled, SMALLEST_VARIANCE)
 
 
 class _Counts:
@@ -248,22 +229,24 @@ class _Counts:
 
     def __init__(self, ends: Ints, models: int) -> None:
         self._table = np.zeros((models, PARTS, 2, len(ends) + 1), np.int64)
-        self._interval_of = np.searchsorted(ends, np.arange(KEYS), side="left").astype(np.int32)
-        self._waiting: list[npt.NDArray[np.int32]] = []
+        self._interval_of = np.searchsorted(ends, np.arange(KEYS), side="left")
+        self._waiting: list[Ints] = []
 
     @classmethod
     def empty(cls, common: _Common, attack: MembershipAttack) -> "_Counts":
         """Choose the intervals by the scores of the sample."""
         scores = common.scored(attack, common.sample)
-        ends = np.unique(_keys(np.quantile(scores, np.linspace(0, 1, INTERVALS), method="nearest")))
-        return cls(ends, len(scores))
+        asked = [(scores, np.linspace(0, 1, INTERVALS))]
+        if (outside := scores[~common.sample.members]).size:
+            asked.append((outside, 1 - np.geomspace(0.25, 1 / SAMPLE, TAIL)))
+        found = [np.quantile(values, at, method="nearest") for values, at in asked]
+        return cls(np.unique(_keys(np.concatenate(found))), len(scores))
 
     def add(self, scores: Floats, members: Bools, part: npt.NDArray[np.uint8]) -> None:
         """Count some records."""
         kinds, size = self._table.shape[2:]
         place = self._interval_of[_keys(scores)]  # (s, n)
-        place += members * np.int32(size)
-        place += np.multiply(part, kinds * size, dtype=np.int32)
+        place += np.multiply(kinds * part + members, size, dtype=np.int64)  # 64 parts of 2 kinds: no more than a byte
         self._waiting.append(place)
         if sum(one.size for one in self._waiting) >= WAITING:
             self._count()
@@ -288,8 +271,7 @@ def _keys(values: Floats) -> Ints:
     ordered &= 0x7FFFFFFF
     ordered ^= bits
     ordered >>= 12
-    ordered += KEYS // 2
-    return ordered
+    return np.add(ordered, KEYS // 2, dtype=np.int64)  # what indexing and counting would make of it
 
 
 def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampling: Resampling) -> AttackResult:
@@ -331,7 +313,7 @@ def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampli
         advantage=bounded(crossed(gaps[0], gaps[1:], ways), resampling, ends=(-1.0, 1.0), pairs=pairs, method=method),
         auc=under,
         tpr=_tprs(above, totals, ways, resampling),
-        roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-8], [[1.0], [1.0]]], axis=1),
+        roc=np.concatenate([[[0.0], [0.0]], (pooled / alarms[:, None])[:, ::-2], [[1.0], [1.0]]], axis=1),
         flags=flags,
         epsilon=NO_EPSILON,
         told=told,

@@ -60,6 +60,16 @@ def test_one_model_is_attacked_by_its_losses(rng):
     assert [flag.code for flag in found.flags] == ["few-models"]
 
 
+def test_few_false_alarms_are_told_apart_where_nearly_all_high_scores_are_members(rng):
+    """One non-member in a thousand is one record in ten thousand: ends at quantiles of all scores are few there."""
+    members = rng.random((1, 200_000)) < 0.9
+    losses = rng.exponential(np.where(members, 0.02, 1.0))
+    found = streamed(lambda: [Block(members, losses)])["threshold"].tpr[0.001]
+    exact = 1 - 0.999 ** (1 / 0.02)  # members below the loss that one non-member in a thousand is below
+    assert found.low < exact < found.high
+    assert found.value == pytest.approx(exact, abs=0.01)
+
+
 def test_one_model_has_the_doubts_that_it_has_in_memory(rng):
     """Losses that are all the same were given a rate of 0 [0, 0] at one false accusation in a hundred."""
     members = rng.random((1, 20_000)) < 0.5
