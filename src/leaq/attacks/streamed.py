@@ -271,7 +271,7 @@ def _keys(values: Floats) -> Ints:
     ordered &= 0x7FFFFFFF
     ordered ^= bits
     ordered >>= 12
-    return np.add(ordered, KEYS // 2, dtype=np.int64)  # what indexing and counting would make of it
+    return np.asarray(np.add(ordered, KEYS // 2, dtype=np.int64))  # what indexing and counting would make of it
 
 
 def _result(attack: MembershipAttack, common: _Common, counts: _Counts, resampling: Resampling) -> AttackResult:
