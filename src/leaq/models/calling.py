@@ -129,7 +129,7 @@ def call(module: nn.Module, params: Mapping[str, Tensor], inputs: Any) -> Tensor
         args, kwargs = (), dict(inputs)
     else:
         args, kwargs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,), {}
-    if isinstance(module, torch.jit.ScriptModule):
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         with _written(module, params):
             return output_tensor(module(*args, **kwargs))
     buffers = {name for name, _ in module.named_buffers()}  # a forward pass may write them, and candidates share them
@@ -176,7 +176,7 @@ def _renormalised(module: nn.Module, lent: dict[str, Tensor]) -> dict[str, Tenso
 
 @contextmanager
 def _written(module: nn.Module, params: Mapping[str, Tensor]) -> Iterator[None]:
-    """Write weights into a scripted module, whose places cannot be exchanged, and its own ones back."""
+    """Write weights into a module that is scripted, or in part, whose places cannot be exchanged; then its own ones."""
     own = {name: t for name, t in (*module.named_parameters(), *module.named_buffers()) if name in params}
     before = {name: tensor.detach().clone() for name, tensor in own.items()}
     try:

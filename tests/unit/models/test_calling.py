@@ -108,6 +108,7 @@ KINDS = {
     "renormalised table": Renormalised,
     "batch norm": lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
     "lazy, run once": lazy, "parametrised": parametrised, "old weight norm": hooked,
+    "a part scripted": lambda: nn.Sequential(nn.Linear(6, 6), torch.jit.script(nn.Linear(6, 4)), nn.Linear(4, 3)),
     "scripted": lambda: torch.jit.script(TwoNames()), "traced": lambda: torch.jit.trace(plain(), torch.zeros(3, 6)),
     "exported": exported, "half precision": lambda: plain().half(), "training mode": lambda: plain().train(),
 }  # fmt: skip
@@ -166,7 +167,9 @@ def test_an_audit_leaves_every_kind_of_module_as_it_was(kind):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["two names", "used twice", "tied", "writes in forward", "scripted"])
+@pytest.mark.parametrize(
+    "kind", ["two names", "used twice", "tied", "writes in forward", "scripted", "a part scripted"]
+)
 def test_exchanged_weights_give_what_a_module_with_these_weights_gives(kind):
     torch.manual_seed(1)
     module = KINDS[kind]()

@@ -249,9 +249,10 @@ def widest(run: Callable[[], Any], module: nn.Module) -> int:
     def look(_part: nn.Module, _args: Any, outputs: Any) -> None:
         most.extend(part.numel() for part in leaves(outputs) if isinstance(part, Tensor))
 
-    if isinstance(module, torch.jit.ScriptModule):
+    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]  # those take no hooks
+    if not parts:
         return 1
-    hooks = [part.register_forward_hook(look) for part in module.modules()]
+    hooks = [part.register_forward_hook(look) for part in parts]
     try:
         run()
     finally:

@@ -38,6 +38,19 @@ def test_the_same_audit_gives_the_same_numbers(model, data):
     assert first.to_json(timings=False) == second.to_json(timings=False)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_with_a_scripted_part_is_audited_like_the_plain_one(model, data):
+    """It was refused with torch's own words."""
+    mixed = nn.Sequential(*model[:2], torch.jit.script(model[2])).eval()
+    plain, found = (audit_finished(one, *data, **QUICK) for one in (model, mixed))
+    assert [str(row.attacks["threshold"].advantage) for row in found.rows] == [
+        str(row.attacks["threshold"].advantage) for row in plain.rows
+    ]
+    assert [row.metrics["loss"].value for row in found.rows] == pytest.approx(
+        [row.metrics["loss"].value for row in plain.rows], rel=1e-5
+    )
+
+
 def test_models_of_the_same_records_forms_agree(model, data):
     loader = [DataLoader(TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=13) for x, y in data]
     plain, loaded = audit_finished(model, *data, **QUICK), audit_finished(model, *loader, **QUICK)
