@@ -241,9 +241,9 @@ def is_category(column: "pd.Series[Any]") -> bool:
 
 def _beyond(column: "pd.Series[Any]") -> bool:
     """Whether integers kept as objects or texts are beyond what a float tells apart."""
-    return (not isinstance(column.dtype, np.dtype) or column.dtype.kind == "O") and any(
-        _INTEGER.fullmatch(text) and abs(int(text)) > EXACT for text in column.dropna().astype(str).str.strip()
-    )
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
+        return False
+    return any(_INTEGER.fullmatch(text) and abs(int(text)) > EXACT for text in column.dropna().astype(str).str.strip())
 
 
 def _float(value: Any) -> float:

@@ -283,14 +283,16 @@ def choosers(results: Sequence[CellResult], *, level: float = 0.95, seed: int = 
     NotEnoughEvidence
         If no cell has both an attack and a metric, or none has a full-precision model that predicts something.
     """
-    found, failed = [], dict[str, NotEnoughEvidence]()
+    found, answered, failed = [], set[str](), dict[str, NotEnoughEvidence]()
     for name, cells in comparable(results).items():
+        task = str(cells[0].data.get("task", ""))
         try:
             found.append(_chooser(cells, name, level=level, seed=seed))
+            answered.add(task)
         except NotEnoughEvidence as err:
-            failed.setdefault(str(cells[0].data.get("task", "")), err)
+            failed.setdefault(task, err)
     for task, refusal in failed.items():
-        if not any(one.task.startswith(task) for one in found):
+        if task not in answered:
             raise refusal
     return found
 

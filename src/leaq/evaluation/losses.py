@@ -162,13 +162,15 @@ def _named(
 ) -> tuple[LossFunction, Callable[[Tensor], Tensor]]:
     """Return a loss of outputs as given, and what metrics read of them."""
     unit = torch.tensor(scale, dtype=torch.float64)
+
+    def rows(outputs: Tensor) -> Tensor:
+        """Return one row a record, without the axes of length 1 that may stand beside that of the classes."""
+        return logits(outputs).flatten(1)
+
     if kind == "classes":
-        return lambda out, y: per_record(_rows(logits(out)), y, "classification"), lambda out: _rows(logits(out))
+        return lambda out, y: per_record(rows(out), y, "classification"), rows
     if kind == "soft":
-        return (
-            lambda out, y: -(y * torch.log_softmax(_rows(logits(out)).double(), -1)).sum(-1),
-            lambda out: _rows(logits(out)),
-        )
+        return lambda out, y: -(y * torch.log_softmax(rows(out).double(), -1)).sum(-1), rows
     if kind == "binary":
         return lambda out, y: _tasks(logits(out), y), lambda out: two_logits(logits(out))
     if kind == "tasks":
@@ -181,11 +183,6 @@ def _named(
 
         return likelihood, lambda out: _moments(out, len(scale))[0]
     return lambda out, y: _known_mean(((out.double().reshape(y.shape) - y) / unit.to(y.device)) ** 2), as_given
-
-
-def _rows(outputs: Tensor) -> Tensor:
-    """Return one row a record, without the axes of length 1 that may stand beside that of the classes."""
-    return outputs.flatten(1)
 
 
 def _spread(targets: Tensor) -> tuple[float, ...]:

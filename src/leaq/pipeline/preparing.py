@@ -76,7 +76,8 @@ def prepare(
 
 def _unread(config: AuditConfig) -> tuple[Flag, ...]:
     """Doubt options of the training that are named, and that the user's own training or network does not read."""
-    named = [name for name in config.named if name in unread_training(config.to_dict())]
+    unread = unread_training(config.to_dict())
+    named = [name for name in config.named if name in unread]
     who = "The recipe trains by itself" if config.recipe else "The network is made as it is"
     return (Flag("unread-options", f"{who}; not used: {', '.join(named)}."),) if named else ()
 

@@ -58,14 +58,13 @@ def read_card(path: str | Path) -> dict[str, Any]:
     InvalidInput
         If the file holds no card, or one that a newer version wrote.
     """
-    text = read_bytes(Path(path)).decode("utf-8", errors="replace")
-    found = next((what for mark, what in _OTHERS.items() if mark in text), "another file")
-    if BEGIN in text:
-        text = text.split(BEGIN, 1)[1].split(END, 1)[0]
+    page = read_bytes(Path(path)).decode("utf-8", errors="replace")
+    text = page.split(BEGIN, 1)[1].split(END, 1)[0] if BEGIN in page else page
     try:
         card = json.loads(text)
         schema = int(card["leaq_card"])
     except (ValueError, KeyError, TypeError):
+        found = next((what for mark, what in _OTHERS.items() if mark in page), "another file")
         raise InvalidInput(
             f"{str(path)!r} must be a card: the JSON or HTML file of leaq show --profile. Found {found}."
         ) from None
